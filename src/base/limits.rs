@@ -1,0 +1,32 @@
+//! Every cap on state that the network can make grow, with its reason.
+//!
+//! Reaching one is an anomaly that the report shows; it never stops the analysis.
+
+use std::time::Duration;
+
+/// Tunnels within tunnels; real captures have two or three.
+pub const TUNNEL_DEPTH: u8 = 8;
+/// IP datagrams waiting for fragments at once.
+pub const DEFRAG_DATAGRAMS: usize = 4096;
+/// How long, in packet time, fragments wait for the rest (RFC 791 3.2 and RFC 8200 4.5 speak of 15 s to 60 s).
+pub const DEFRAG_TIMEOUT: Duration = Duration::from_secs(60);
+/// TCP connections followed at once; the longest idle is given up.
+pub const TCP_CONNECTIONS: usize = 65_536;
+/// Bytes held out of order for one direction of a TCP connection.
+pub const TCP_PENDING_BYTES: usize = 1 << 20;
+/// Segments held out of order for one direction of a TCP connection.
+pub const TCP_PENDING_SEGMENTS: usize = 1024;
+/// How long, in packet time, a hole in a stream may wait for its segment before it is called lost.
+pub const TCP_HOLE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Largest SIP message on a stream, body included; larger ones are cut and said so.
+pub const STREAM_MESSAGE_BYTES: usize = 1 << 20;
+/// Largest header section searched for its end.
+pub const HEADER_BYTES: usize = 256 << 10;
+/// Bytes of undecrypted or unframed data kept for one direction (TLS record 2^14 + 2048, WebSocket frame).
+pub const RECORD_BYTES: usize = 1 << 20;
+/// Messages examined in one leg before its details are given up (a flood under one Call-ID).
+pub const MESSAGES_PER_CALL: usize = 100_000;
+/// Messages in the whole analysis.
+pub const MESSAGES: usize = 1 << 30;
+/// Headers of one message that are looked at.
+pub const HEADERS_PER_MESSAGE: usize = 4096;
