@@ -117,10 +117,11 @@ impl Anomalies {
     /// Counts one.
     pub fn add(&mut self, anomaly: Anomaly) {
         let frame = anomaly.frame;
-        let summary = self
-            .0
-            .entry(anomaly.kind)
-            .or_insert_with(|| AnomalySummary { count: 0, first: anomaly, frames: Vec::new() });
+        let summary = self.0.entry(anomaly.kind).or_insert_with(|| AnomalySummary {
+            count: 0,
+            first: anomaly,
+            frames: Vec::new(),
+        });
         summary.count += 1;
         if frame != 0 && summary.frames.len() < AnomalySummary::FRAMES && summary.frames.last() != Some(&frame) {
             summary.frames.push(frame);

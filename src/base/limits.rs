@@ -8,6 +8,8 @@ use std::time::Duration;
 pub const TUNNEL_DEPTH: u8 = 8;
 /// IP datagrams waiting for fragments at once.
 pub const DEFRAG_DATAGRAMS: usize = 4096;
+/// Bytes held of such datagrams; one of them has up to 2^16.
+pub const DEFRAG_BYTES: usize = 64 << 20;
 /// How long, in packet time, fragments wait for the rest (RFC 791 3.2 and RFC 8200 4.5 speak of 15 s to 60 s).
 pub const DEFRAG_TIMEOUT: Duration = Duration::from_secs(60);
 /// TCP connections followed at once; the longest idle is given up.
@@ -16,6 +18,8 @@ pub const TCP_CONNECTIONS: usize = 65_536;
 pub const TCP_PENDING_BYTES: usize = 1 << 20;
 /// Segments held out of order for one direction of a TCP connection.
 pub const TCP_PENDING_SEGMENTS: usize = 1024;
+/// Bytes held out of order over all connections: a burst of loss on many of them at once.
+pub const TCP_PENDING_TOTAL: usize = 256 << 20;
 /// How long, in packet time, a hole in a stream may wait for its segment before it is called lost.
 pub const TCP_HOLE_TIMEOUT: Duration = Duration::from_secs(8);
 /// Largest SIP message on a stream, body included; larger ones are cut and said so.
@@ -24,9 +28,19 @@ pub const STREAM_MESSAGE_BYTES: usize = 1 << 20;
 pub const HEADER_BYTES: usize = 256 << 10;
 /// Bytes of undecrypted or unframed data kept for one direction (TLS record 2^14 + 2048, WebSocket frame).
 pub const RECORD_BYTES: usize = 1 << 20;
+/// Bytes held until an HTTP upgrade to WebSocket is decided; browsers and servers stay below 8 KiB a header section.
+pub const UPGRADE_BYTES: usize = 32 << 10;
 /// Messages examined in one leg before its details are given up (a flood under one Call-ID).
 pub const MESSAGES_PER_CALL: usize = 100_000;
 /// Messages in the whole analysis.
 pub const MESSAGES: usize = 1 << 30;
 /// Headers of one message that are looked at.
 pub const HEADERS_PER_MESSAGE: usize = 4096;
+/// Largest captured packet that is believed; Wireshark's own limit, for USB transfers. IP stops at 64 KiB.
+pub const PACKET_BYTES: usize = 128 << 20;
+/// Interfaces described in one capture file; a capture on every device of a large host has some hundreds.
+pub const CAPTURE_INTERFACES: usize = 65_536;
+/// TLS secrets kept from the capture files; one session is under 1 KiB.
+pub const KEY_LOG_BYTES: usize = 64 << 20;
+/// Findings of one rule and severity that are told for one call; a flood under one Call-ID repeats them endlessly.
+pub const FINDINGS_OF_A_RULE: usize = 20;
