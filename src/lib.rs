@@ -1,3 +1,5 @@
-//! Reads a packet capture and tells what happened in every SIP call and registration.
+//! Reads packet captures and tells what happened in every SIP call and registration, what is missing,
+//! and why.
 
 pub mod base;
+pub mod sip;

@@ -1,0 +1,278 @@
+//! Header names and the walk over a header section (RFC 3261 7.3).
+
+use super::grammar::{is_lws, trim};
+use memchr::memchr;
+
+macro_rules! header_names {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal $(/ $compact:literal)?),* $(,)?) => {
+        /// A header field name that rules or reports know; matching ignores case and takes compact forms.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum HeaderName {
+            $($(#[$doc])* $variant,)*
+            /// Any other name.
+            Other,
+        }
+
+        /// Long and compact names.
+        const NAMES: &[(&str, HeaderName)] =
+            &[$(($name, HeaderName::$variant), $(($compact, HeaderName::$variant),)?)*];
+    };
+}
+
+header_names! {
+    /// RFC 3261 20.42.
+    Via = "Via" / "v",
+    /// RFC 3261 20.20.
+    From = "From" / "f",
+    /// RFC 3261 20.39.
+    To = "To" / "t",
+    /// RFC 3261 20.8.
+    CallId = "Call-ID" / "i",
+    /// RFC 3261 20.16.
+    CSeq = "CSeq",
+    /// RFC 3261 20.22.
+    MaxForwards = "Max-Forwards",
+    /// RFC 3261 20.10.
+    Contact = "Contact" / "m",
+    /// RFC 3261 20.14.
+    ContentLength = "Content-Length" / "l",
+    /// RFC 3261 20.15.
+    ContentType = "Content-Type" / "c",
+    /// RFC 3261 20.30.
+    RecordRoute = "Record-Route",
+    /// RFC 3261 20.34.
+    Route = "Route",
+    /// RFC 3261 20.19.
+    Expires = "Expires",
+    /// RFC 3261 20.23.
+    MinExpires = "Min-Expires",
+    /// RFC 3261 20.44.
+    WwwAuthenticate = "WWW-Authenticate",
+    /// RFC 3261 20.27.
+    ProxyAuthenticate = "Proxy-Authenticate",
+    /// RFC 3261 20.7.
+    Authorization = "Authorization",
+    /// RFC 3261 20.28.
+    ProxyAuthorization = "Proxy-Authorization",
+    /// RFC 3261 20.6.
+    AuthenticationInfo = "Authentication-Info",
+    /// RFC 3261 20.32.
+    Require = "Require",
+    /// RFC 3261 20.37.
+    Supported = "Supported" / "k",
+    /// RFC 3261 20.40.
+    Unsupported = "Unsupported",
+    /// RFC 3261 20.5.
+    Allow = "Allow",
+    /// RFC 3261 20.33.
+    RetryAfter = "Retry-After",
+    /// RFC 3261 20.43.
+    Warning = "Warning",
+    /// RFC 3326.
+    Reason = "Reason",
+    /// RFC 3262 7.1.
+    RSeq = "RSeq",
+    /// RFC 3262 7.2.
+    RAck = "RAck",
+    /// RFC 4028 4.
+    SessionExpires = "Session-Expires" / "x",
+    /// RFC 4028 5.
+    MinSe = "Min-SE",
+    /// RFC 6665 8.2.1.
+    Event = "Event" / "o",
+    /// RFC 6665 8.2.3.
+    SubscriptionState = "Subscription-State",
+    /// RFC 3515 2.1.
+    ReferTo = "Refer-To" / "r",
+    /// RFC 3892 3.
+    ReferredBy = "Referred-By" / "b",
+    /// RFC 3891 6.1.
+    Replaces = "Replaces",
+    /// RFC 3261 20.41.
+    UserAgent = "User-Agent",
+    /// RFC 3261 20.35.
+    Server = "Server",
+    /// RFC 3261 20.36.
+    Subject = "Subject" / "s",
+    /// RFC 3325 9.1.
+    PAssertedIdentity = "P-Asserted-Identity",
+    /// RFC 5806.
+    Diversion = "Diversion",
+    /// RFC 3261 20.17.
+    Date = "Date",
+    /// RFC 3261 20.1.
+    Accept = "Accept",
+    /// RFC 7989.
+    SessionId = "Session-ID",
+    /// RFC 8224 4.
+    Identity = "Identity" / "y",
+}
+
+impl HeaderName {
+    /// The header of that name, long or compact.
+    pub fn from_bytes(name: &[u8]) -> Self {
+        let (known, header) = SLOTS[slot(name)];
+        let same = known.as_bytes() == name || known.as_bytes().eq_ignore_ascii_case(name);
+        if same { header } else { Self::Other }
+    }
+
+    /// The long name as RFC 3261 writes it; empty for [`HeaderName::Other`].
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, header)| *header == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// Every name at its [`slot`], so that one comparison tells a header.
+const SLOTS: [(&str, HeaderName); 256] = {
+    let mut slots = [("", HeaderName::Other); 256];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let slot = slot(NAMES[at].0.as_bytes());
+        assert!(slots[slot].0.is_empty(), "two names in one slot: choose other factors in `slot`");
+        slots[slot] = NAMES[at];
+        at += 1;
+    }
+    slots
+};
+
+/// Length, first and last letter tell the known names apart, with these factors (found by trial).
+const fn slot(name: &[u8]) -> usize {
+    match (name.first(), name.last()) {
+        (Some(first), Some(last)) => (name.len() * 14 + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize) % 256,
+        _ => 0,
+    }
+}
+
+/// One header field of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Header<'a> {
+    /// Which one.
+    pub name: HeaderName,
+    /// The name as written, without the white space before the colon; the whole line when it has no colon.
+    pub raw_name: &'a [u8],
+    /// The value, trimmed at both ends; folds within it are kept.
+    pub value: &'a [u8],
+    /// Where the field begins, in bytes of [`super::Message::raw`].
+    pub offset: u32,
+}
+
+/// The header fields of a message, in order; at most [`crate::base::limits::HEADERS_PER_MESSAGE`].
+#[derive(Clone, Debug)]
+pub struct Headers<'a>(std::iter::Take<Fields<'a>>);
+
+impl<'a> Headers<'a> {
+    pub(super) fn new(fields: Fields<'a>) -> Self {
+        Self(fields.take(crate::base::limits::HEADERS_PER_MESSAGE))
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = Header<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|field| Header {
+            name: HeaderName::from_bytes(field.name),
+            raw_name: field.name,
+            value: field.value,
+            offset: field.at as u32,
+        })
+    }
+}
+
+/// A header field before its name is known.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Field<'a> {
+    pub(super) at: usize,
+    pub(super) name: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) has_colon: bool,
+}
+
+/// Walks over the lines of a header section, folds joined, up to the empty line.
+#[derive(Clone, Debug)]
+pub(super) struct Fields<'a> {
+    raw: &'a [u8],
+    at: usize,
+    body: Option<usize>,
+}
+
+impl<'a> Fields<'a> {
+    /// Begins at `at`, just behind the start line.
+    pub(super) fn new(raw: &'a [u8], at: usize) -> Self {
+        Self { raw, at, body: None }
+    }
+
+    /// Where the body begins; known once the walk has come to the empty line.
+    pub(super) fn body(&self) -> Option<usize> {
+        self.body
+    }
+
+    /// Whether the field that was read last goes to the end of the bytes without a line end.
+    pub(super) fn is_cut(&self) -> bool {
+        self.at >= self.raw.len() && self.raw.last() != Some(&b'\n')
+    }
+
+    /// Where the line that begins at `from` ends, its line feed included.
+    fn line_end(&self, from: usize) -> usize {
+        self.raw.get(from..).and_then(|rest| memchr(b'\n', rest)).map_or(self.raw.len(), |at| from + at + 1)
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let at = self.at;
+        if self.body.is_some() || at >= self.raw.len() {
+            return None;
+        }
+        let mut end = self.line_end(at);
+        if matches!(&self.raw[at..end], b"\r\n" | b"\n") {
+            self.body = Some(end);
+            return None;
+        }
+        while matches!(self.raw.get(end), Some(b' ' | b'\t')) {
+            end = self.line_end(end);
+        }
+        self.at = end;
+        let line = &self.raw[at..end];
+        Some(match memchr(b':', line) {
+            Some(colon) => {
+                Field { at, name: trim_end(&line[..colon]), value: trim(&line[colon + 1..]), has_colon: true }
+            }
+            None => Field { at, name: trim_end(line), value: b"", has_colon: false },
+        })
+    }
+}
+
+fn trim_end(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| !is_lws(*byte)).map_or(0, |last| last + 1);
+    &name[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_and_compact_names_are_known_in_any_case() {
+        for (name, header) in NAMES {
+            assert_eq!(HeaderName::from_bytes(name.to_uppercase().as_bytes()), *header);
+            assert_eq!(HeaderName::from_bytes(name.to_lowercase().as_bytes()), *header);
+            assert!(header.name().len() >= name.len());
+        }
+        for other in ["", "q", "\0", "Fromm", "Content-Lengths"] {
+            assert_eq!(HeaderName::from_bytes(other.as_bytes()), HeaderName::Other, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn folds_join_and_the_empty_line_ends() {
+        let mut fields = Fields::new(b"A : 1\r\n  2\r\nno colon\nB:\r\n\tx\n\nbody: 1", 0);
+        let found: Vec<_> = fields.by_ref().map(|f| (f.at, f.name, f.value, f.has_colon)).collect();
+        let expected: Vec<(usize, &[u8], &[u8], bool)> =
+            vec![(0, b"A", b"1\r\n  2", true), (12, b"no colon", b"", false), (21, b"B", b"x", true)];
+        assert_eq!(found, expected);
+        assert_eq!(fields.body(), Some(29));
+    }
+}

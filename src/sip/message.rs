@@ -1,0 +1,730 @@
+//! A SIP message: its bytes, and where in them the parts lie.
+
+use super::body::sdp_part;
+use super::grammar::{Commas, Parsed, decimal, lws, number, token, trim};
+use super::header::{Fields, Headers};
+use super::start::StartLine;
+use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
+use crate::base::limits;
+use bytes::Bytes;
+use memchr::{memchr, memrchr};
+use nom::Parser;
+use nom::combinator::all_consuming;
+use std::borrow::Cow;
+
+/// A part of the message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    pub(super) at: u32,
+    pub(super) len: u32,
+}
+
+impl Span {
+    /// Where `part`, a slice of `raw`, lies.
+    pub(super) fn of(raw: &[u8], part: &[u8]) -> Self {
+        let at = (part.as_ptr() as usize).wrapping_sub(raw.as_ptr() as usize);
+        if part.is_empty() || at > raw.len() { Self::default() } else { Self { at: at as u32, len: part.len() as u32 } }
+    }
+
+    fn in_raw(self, raw: &[u8]) -> &[u8] {
+        let at = self.at as usize;
+        raw.get(at..at + self.len as usize).unwrap_or_default()
+    }
+
+    fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// A request or response. Cheap to move and to clone; the bytes are shared.
+///
+/// What is missing or unreadable is an empty slice or `None`. Of headers that may stand only once,
+/// the first one counts.
+#[derive(Clone, Debug)]
+pub struct Message {
+    raw: Bytes,
+    facts: Facts,
+    method: Method,
+    cseq_method: Method,
+    status: u16,
+    via_count: u16,
+    cseq_number: Option<u32>,
+    content_length: Option<u64>,
+    /// Method of a request, method in the CSeq of a response.
+    method_name: Span,
+    /// Request-URI of a request, reason phrase of a response.
+    target: Span,
+    headers: u32,
+    body: Span,
+    call_id: Span,
+    branch: Span,
+    sent_by: Span,
+    from_tag: Span,
+    to_tag: Span,
+    from_uri: Span,
+    to_uri: Span,
+}
+
+impl Message {
+    /// Reads `raw` in one pass over its header section; line ends before the start line are passed over.
+    ///
+    /// A last header line without a line end counts as cut and is not used: half a Call-ID is another call's.
+    /// Bytes behind the body that Content-Length announces stay in [`Message::raw`] (RFC 3261 18.3).
+    pub fn parse(raw: Bytes) -> Self {
+        let raw = if u32::try_from(raw.len()).is_ok() { raw } else { raw.slice(..u32::MAX as usize) };
+        let mut reading = Reading::new(&raw);
+        reading.start_line();
+        reading.header_section();
+        let message = reading.finish();
+        Self { raw, ..message }
+    }
+
+    /// The bytes as given.
+    pub fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// Whether it is a request (also when the start line cannot be read); otherwise a response.
+    pub fn is_request(&self) -> bool {
+        !self.has(Facts::RESPONSE)
+    }
+
+    /// Method of the request line; of a response, the CSeq method.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Name of the method as written, also of unknown ones.
+    pub fn method_name(&self) -> Cow<'_, str> {
+        match self.method {
+            Method::Other => String::from_utf8_lossy(self.method_name.in_raw(&self.raw)),
+            known => Cow::Borrowed(known.name()),
+        }
+    }
+
+    /// Method in the CSeq; [`Method::Other`] also when it is missing.
+    pub fn cseq_method(&self) -> Method {
+        self.cseq_method
+    }
+
+    /// Number in the CSeq.
+    pub fn cseq_number(&self) -> Option<u32> {
+        self.cseq_number
+    }
+
+    /// Status code of a response, 100 to 699.
+    pub fn status(&self) -> Option<u16> {
+        (self.status != 0).then_some(self.status)
+    }
+
+    /// Reason phrase of a response.
+    pub fn reason(&self) -> &[u8] {
+        if self.is_request() { b"" } else { self.target.in_raw(&self.raw) }
+    }
+
+    /// Request-URI of a request.
+    pub fn request_uri(&self) -> &[u8] {
+        if self.is_request() { self.target.in_raw(&self.raw) } else { b"" }
+    }
+
+    /// Call-ID.
+    pub fn call_id(&self) -> &[u8] {
+        self.call_id.in_raw(&self.raw)
+    }
+
+    /// Branch of the top Via.
+    pub fn branch(&self) -> &[u8] {
+        self.branch.in_raw(&self.raw)
+    }
+
+    /// `host[:port]` of the top Via, as written.
+    pub fn sent_by(&self) -> &[u8] {
+        self.sent_by.in_raw(&self.raw)
+    }
+
+    /// Number of Via values, readable or not.
+    pub fn via_count(&self) -> u16 {
+        self.via_count
+    }
+
+    /// Tag of From.
+    pub fn from_tag(&self) -> &[u8] {
+        self.from_tag.in_raw(&self.raw)
+    }
+
+    /// Tag of To.
+    pub fn to_tag(&self) -> &[u8] {
+        self.to_tag.in_raw(&self.raw)
+    }
+
+    /// URI of From, without angle brackets and header parameters.
+    pub fn from_uri(&self) -> &[u8] {
+        self.from_uri.in_raw(&self.raw)
+    }
+
+    /// URI of To, without angle brackets and header parameters.
+    pub fn to_uri(&self) -> &[u8] {
+        self.to_uri.in_raw(&self.raw)
+    }
+
+    /// What follows the empty line, as far as Content-Length says.
+    pub fn body(&self) -> &[u8] {
+        self.body.in_raw(&self.raw)
+    }
+
+    /// Content-Length; `None` when it is missing or no number.
+    pub fn content_length(&self) -> Option<u64> {
+        self.content_length
+    }
+
+    /// Whether all of `facts` hold.
+    pub fn has(&self, facts: Facts) -> bool {
+        self.facts.contains(facts)
+    }
+
+    /// The header fields in order, also those that cannot be read.
+    pub fn headers(&self) -> Headers<'_> {
+        Headers::new(Fields::new(&self.raw, self.headers as usize))
+    }
+
+    /// Every value of that header, comma lists not split.
+    pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
+        self.headers().filter(move |header| header.name == name).map(|header| header.value)
+    }
+
+    /// The first value of that header.
+    pub fn header(&self, name: HeaderName) -> Option<&[u8]> {
+        self.values(name).next()
+    }
+
+    /// The readable Via values, comma lists split, top one first.
+    pub fn vias(&self) -> impl Iterator<Item = Via<'_>> {
+        self.values(HeaderName::Via).flat_map(Commas::new).filter_map(Via::parse)
+    }
+
+    /// The readable addresses of that header, comma lists split.
+    pub fn addresses(&self, name: HeaderName) -> impl Iterator<Item = Address<'_>> {
+        self.values(name).flat_map(Commas::new).filter_map(Address::parse)
+    }
+
+    /// The readable Contact values; see [`Address::is_star`].
+    pub fn contacts(&self) -> impl Iterator<Item = Address<'_>> {
+        self.addresses(HeaderName::Contact)
+    }
+
+    /// The readable Record-Route values, top one first.
+    pub fn record_routes(&self) -> impl Iterator<Item = Address<'_>> {
+        self.addresses(HeaderName::RecordRoute)
+    }
+
+    /// The readable Route values, top one first.
+    pub fn routes(&self) -> impl Iterator<Item = Address<'_>> {
+        self.addresses(HeaderName::Route)
+    }
+
+    /// The challenges of WWW-Authenticate and Proxy-Authenticate, in order.
+    pub fn challenges(&self) -> impl Iterator<Item = Challenge<'_>> {
+        self.headers().filter_map(|header| match header.name {
+            HeaderName::WwwAuthenticate => Challenge::parse(header.value, false),
+            HeaderName::ProxyAuthenticate => Challenge::parse(header.value, true),
+            _ => None,
+        })
+    }
+
+    /// The credentials of Authorization and Proxy-Authorization, in order.
+    pub fn credentials(&self) -> impl Iterator<Item = Credentials<'_>> {
+        self.headers().filter_map(|header| match header.name {
+            HeaderName::Authorization => Credentials::parse(header.value, false),
+            HeaderName::ProxyAuthorization => Credentials::parse(header.value, true),
+            _ => None,
+        })
+    }
+
+    /// The first session description of the body.
+    pub fn sdp(&self) -> Option<Sdp<'_>> {
+        self.has(Facts::SDP).then(|| {
+            let content_type = self.header(HeaderName::ContentType).unwrap_or_default();
+            Sdp::parse(sdp_part(content_type, self.body()).unwrap_or_default())
+        })
+    }
+
+    /// Where the header section begins.
+    pub(super) fn headers_at(&self) -> usize {
+        self.headers as usize
+    }
+
+    /// What is wrong with it, in order of the bytes.
+    pub fn faults(&self) -> Vec<Fault> {
+        fault::find(self)
+    }
+}
+
+/// Reads `number SP method`; the name of the method goes along.
+pub(super) fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
+    fn parts(input: &[u8]) -> Parsed<'_, (u64, &[u8], &[u8])> {
+        all_consuming((number, lws, token)).parse(input)
+    }
+    let (_, (number, _, method)) = parts(value).ok()?;
+    Some((u32::try_from(number).ok()?, method))
+}
+
+/// A message while it is being read.
+struct Reading<'a> {
+    raw: &'a [u8],
+    message: Message,
+    content_type: &'a [u8],
+}
+
+impl<'a> Reading<'a> {
+    fn new(raw: &'a [u8]) -> Self {
+        let message = Message {
+            raw: Bytes::new(),
+            facts: Facts::default(),
+            method: Method::Other,
+            cseq_method: Method::Other,
+            status: 0,
+            via_count: 0,
+            cseq_number: None,
+            content_length: None,
+            method_name: Span::default(),
+            target: Span::default(),
+            headers: 0,
+            body: Span::default(),
+            call_id: Span::default(),
+            branch: Span::default(),
+            sent_by: Span::default(),
+            from_tag: Span::default(),
+            to_tag: Span::default(),
+            from_uri: Span::default(),
+            to_uri: Span::default(),
+        };
+        Self { raw, message, content_type: b"" }
+    }
+
+    fn start_line(&mut self) {
+        let raw = self.raw;
+        let begin = raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(raw.len());
+        let end = memchr(b'\n', &raw[begin..]).map_or(raw.len(), |at| begin + at + 1);
+        self.message.headers = end as u32;
+        let line = trim(&raw[begin..end]);
+        match StartLine::parse(line) {
+            Some(StartLine::Request { method, uri, .. }) => {
+                self.message.method = Method::from_bytes(method);
+                self.message.method_name = Span::of(raw, method);
+                self.message.target = Span::of(raw, uri);
+            }
+            Some(StartLine::Response { status, reason, .. }) => {
+                self.message.facts |= Facts::RESPONSE;
+                self.message.target = Span::of(raw, reason);
+                match decimal(status) {
+                    Some(code @ 100..=699) => self.message.status = code as u16,
+                    _ => self.malformed(),
+                }
+            }
+            None => {
+                let response = line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
+                self.message.facts |= if response { Facts::RESPONSE } else { Facts::default() };
+                self.malformed();
+            }
+        }
+    }
+
+    fn malformed(&mut self) {
+        self.message.facts |= Facts::MALFORMED;
+    }
+
+    fn header_section(&mut self) {
+        let mut fields = Fields::new(self.raw, self.message.headers as usize);
+        let mut room = limits::HEADERS_PER_MESSAGE;
+        while let Some(field) = fields.next() {
+            if room > 0 && !fields.is_cut() {
+                room -= 1;
+                self.note(HeaderName::from_bytes(field.name), field.value);
+            }
+        }
+        match fields.body() {
+            Some(body) => self.body(body),
+            None => self.message.facts |= Facts::CUT,
+        }
+    }
+
+    fn note(&mut self, name: HeaderName, value: &'a [u8]) {
+        self.message.facts |= Facts::of(name);
+        match name {
+            HeaderName::Via => self.via(value),
+            HeaderName::From if self.message.from_uri.is_empty() => {
+                (self.message.from_uri, self.message.from_tag) = self.address(value);
+            }
+            HeaderName::To if self.message.to_uri.is_empty() => {
+                (self.message.to_uri, self.message.to_tag) = self.address(value);
+            }
+            HeaderName::CallId if self.message.call_id.is_empty() => {
+                self.message.call_id = Span::of(self.raw, value);
+            }
+            HeaderName::CSeq if self.message.cseq_number.is_none() => self.cseq(value),
+            HeaderName::ContentLength if self.message.content_length.is_none() => {
+                self.message.content_length = decimal(value);
+            }
+            HeaderName::ContentType if self.content_type.is_empty() => self.content_type = value,
+            _ => {}
+        }
+    }
+
+    fn via(&mut self, value: &'a [u8]) {
+        let first = self.message.via_count == 0;
+        let list = memchr(b',', value).is_some();
+        let count = if list { Commas::new(value).count().max(1) } else { 1 };
+        self.message.via_count = self.message.via_count.saturating_add(count.try_into().unwrap_or(u16::MAX));
+        if !first {
+            return;
+        }
+        match if list { Commas::new(value).next() } else { Some(value) }.and_then(Via::parse) {
+            Some(via) => {
+                self.message.branch = Span::of(self.raw, via.branch);
+                self.message.sent_by = Span::of(self.raw, via.sent_by);
+            }
+            None => self.malformed(),
+        }
+    }
+
+    fn address(&mut self, value: &'a [u8]) -> (Span, Span) {
+        let address = Address::parse(value).or_else(|| {
+            self.malformed();
+            // Quotes that do not pair still leave the URI and the tag, by which the dialog is known.
+            Address::parse(&value[memrchr(b'<', value)?..])
+        });
+        let address = address.unwrap_or_default();
+        (Span::of(self.raw, address.uri), Span::of(self.raw, address.tag()))
+    }
+
+    fn cseq(&mut self, value: &[u8]) {
+        let Some((number, method)) = cseq(value) else {
+            return self.malformed();
+        };
+        self.message.cseq_number = Some(number);
+        self.message.cseq_method = Method::from_bytes(method);
+        if !self.message.is_request() {
+            self.message.method = self.message.cseq_method;
+            self.message.method_name = Span::of(self.raw, method);
+        }
+    }
+
+    fn body(&mut self, at: usize) {
+        let present = &self.raw[at..];
+        let length = self.message.content_length.unwrap_or(present.len() as u64);
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length > present.len() {
+            self.message.facts |= Facts::CUT;
+        }
+        let body = &present[..length.min(present.len())];
+        self.message.body = Span::of(self.raw, body);
+        if sdp_part(self.content_type, body).is_some() {
+            self.message.facts |= Facts::SDP;
+        }
+        let message = &self.message;
+        if message.via_count == 0
+            || message.call_id.is_empty()
+            || message.from_uri.is_empty()
+            || message.to_uri.is_empty()
+            || message.cseq_number.is_none()
+        {
+            self.malformed();
+        }
+    }
+
+    fn finish(self) -> Message {
+        self.message
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: impl AsRef<[u8]>) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_ref()))
+    }
+
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8_lossy(bytes).into_owned()
+    }
+
+    const INVITE: &str = "INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
+        Via: SIP/2.0/TCP client.atlanta.example.com:5060;branch=z9hG4bK74bf9\r\n\
+        Max-Forwards: 70\r\n\
+        Record-Route: <sip:p2.example.com;lr>, <sip:p1.example.com;lr>\r\n\
+        From: Alice <sip:alice@atlanta.example.com>;tag=9fxced76sl\r\n\
+        To: Bob <sip:bob@biloxi.example.com>\r\n\
+        Call-ID: 2xTb9vxSit55XU7p8@atlanta.example.com\r\n\
+        CSeq: 1 INVITE\r\n\
+        Contact: <sip:alice@client.atlanta.example.com;transport=tcp>\r\n\
+        Content-Type: application/sdp\r\n\
+        Content-Length: 40\r\n\r\n\
+        v=0\r\nm=audio 49172 RTP/AVP 0\r\na=inactive";
+
+    #[test]
+    fn an_ordinary_request_is_read() {
+        let message = parse(INVITE);
+        assert!(message.is_request());
+        assert_eq!(
+            (message.method(), message.cseq_method(), message.cseq_number()),
+            (Method::Invite, Method::Invite, Some(1))
+        );
+        assert_eq!(message.request_uri(), b"sip:bob@biloxi.example.com");
+        assert_eq!((message.status(), message.reason()), (None, b"".as_slice()));
+        assert_eq!(message.call_id(), b"2xTb9vxSit55XU7p8@atlanta.example.com");
+        assert_eq!(
+            (message.branch(), message.sent_by()),
+            (b"z9hG4bK74bf9".as_slice(), b"client.atlanta.example.com:5060".as_slice())
+        );
+        assert_eq!((message.from_tag(), message.to_tag()), (b"9fxced76sl".as_slice(), b"".as_slice()));
+        assert_eq!(
+            (message.from_uri(), message.to_uri()),
+            (b"sip:alice@atlanta.example.com".as_slice(), b"sip:bob@biloxi.example.com".as_slice())
+        );
+        assert_eq!((message.via_count(), message.content_length(), message.body().len()), (1, Some(40), 40));
+        assert!(message.has(Facts::CONTACT | Facts::RECORD_ROUTE | Facts::MAX_FORWARDS | Facts::SDP));
+        assert!(!message.has(Facts::ROUTE) && !message.has(Facts::CUT) && !message.has(Facts::MALFORMED));
+        let routes: Vec<_> = message.record_routes().map(|route| text(route.uri)).collect();
+        assert_eq!(routes, ["sip:p2.example.com;lr", "sip:p1.example.com;lr"]);
+        assert_eq!(message.sdp().unwrap().media[0].direction, super::super::Direction::Inactive);
+        assert_eq!(message.headers().count(), 10);
+    }
+
+    #[test]
+    fn a_response_takes_its_method_from_cseq() {
+        let message = parse(
+            "SIP/2.0 486 Busy  Here\r\nCSeq: 7 FOO\r\nv: SIP/2.0/UDP a;branch=1,SIP/2.0/UDP b\r\nVIA:SIP/2.0/UDP c\r\n\r\n",
+        );
+        assert!(!message.is_request());
+        assert_eq!((message.status(), message.reason()), (Some(486), b"Busy  Here".as_slice()));
+        assert_eq!((message.method(), message.method_name().as_ref()), (Method::Other, "FOO"));
+        assert_eq!((message.via_count(), message.vias().count(), message.branch()), (3, 3, b"1".as_slice()));
+        assert!(message.has(Facts::MALFORMED));
+        assert_eq!(message.request_uri(), b"");
+    }
+
+    /// RFC 4475 3.1.1.1: folds, odd spacing, compact forms, escaped quotes.
+    #[test]
+    fn a_short_tortuous_invite_is_read() {
+        let message = parse(
+            "INVITE sip:vivekg@chair-dnrc.example.com;unknownparam SIP/2.0\r\n\
+             TO :\r\n sip:vivekg@chair-dnrc.example.com ;   tag    = 1918181833n\r\n\
+             from   : \"J Rosenberg \\\\\\\"\"       <sip:jdrosen@example.com>\r\n  ;\r\n  tag = 98asjd8\r\n\
+             MaX-fOrWaRdS: 0068\r\n\
+             Call-ID: wsinv.ndaksdj@192.0.2.1\r\n\
+             Content-Length   : 150\r\n\
+             cseq: 0009\r\n  INVITE\r\n\
+             Via  : SIP  /   2.0\r\n /UDP\r\n    192.0.2.2;branch=390skdjuw\r\n\
+             s :\r\n\
+             NewFangledHeader:   newfangled value\r\n continued newfangled value\r\n\
+             UnknownHeaderWithUnusualValue: ;;,,;;,;\r\n\
+             Content-Type: application/sdp\r\n\
+             Route:\r\n <sip:services.example.com;lr;unknownwith=value;unknown-no-value>\r\n\
+             v:  SIP  / 2.0  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8  ,\r\n SIP  /    2.0   / UDP  192.168.255.111   ; branch=\r\n z9hG4bK30239\r\n\
+             m:\"Quoted string \\\"\\\"\" <sip:jdrosen@example.com> ; newparam =\r\n      newvalue ;\r\n  secondparam ; q = 0.33\r\n\r\n\
+             v=0\r\no=mhandley 29739 7272939 IN IP4 192.0.2.3\r\ns=-\r\nc=IN IP4 192.0.2.4\r\nt=0 0\r\nm=audio 49217 RTP/AVP 0 12\r\nm=video 3227 RTP/AVP 31\r\na=rtpmap:31 LPC\r\n",
+        );
+        assert_eq!(message.method(), Method::Invite);
+        assert_eq!((message.to_tag(), message.from_tag()), (b"1918181833n".as_slice(), b"98asjd8".as_slice()));
+        assert_eq!(message.to_uri(), b"sip:vivekg@chair-dnrc.example.com");
+        assert_eq!((message.cseq_number(), message.cseq_method()), (Some(9), Method::Invite));
+        assert_eq!((message.branch(), message.sent_by()), (b"390skdjuw".as_slice(), b"192.0.2.2".as_slice()));
+        assert_eq!(message.via_count(), 3);
+        let branches: Vec<_> = message.vias().map(|via| text(via.branch)).collect();
+        assert_eq!(branches, ["390skdjuw", "z9hG4bK9ikj8", "z9hG4bK30239"]);
+        let contact = message.contacts().next().unwrap();
+        assert_eq!((contact.uri, contact.q()), (b"sip:jdrosen@example.com".as_slice(), Some(330)));
+        assert_eq!(message.header(HeaderName::Subject), Some(b"".as_slice()));
+        assert_eq!((message.content_length(), message.body().len()), (Some(150), 150));
+        assert_eq!(message.sdp().unwrap().media.len(), 2);
+        assert!(!message.has(Facts::MALFORMED) && !message.has(Facts::CUT));
+        assert_eq!(message.faults(), []);
+    }
+
+    /// RFC 4475 3.1.1.2, 3.1.1.3, 3.1.1.5: characters that are allowed though they look odd.
+    #[test]
+    fn wide_ranges_of_characters_are_valid() {
+        let message = parse(
+            "!interesting-Method0123456789_*+`.%indeed'~ sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com SIP/2.0\r\n\
+             Via: SIP/2.0/TCP host1.example.com;branch=z9hG4bK-.!%66*_+`'~\r\n\
+             To: \"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f\" <sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*@example.com>\r\n\
+             From: token1~` token2'+_ token3*%!.- <sip:mundane@example.com>;fromParam''~+*_!.-%=\"\u{440}\u{430}\";tag=_token~1'+`*%!-.\r\n\
+             Call-ID: intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{\r\n\
+             CSeq: 139122385 !interesting-Method0123456789_*+`.%indeed'~\r\n\
+             Max-Forwards: 255\r\nextensionHeader-!.%*+_`'~:\u{feff}\u{5927}\r\nContent-Length: 0\r\n\r\n",
+        );
+        assert_eq!(
+            (message.method(), message.method_name().as_ref()),
+            (Method::Other, "!interesting-Method0123456789_*+`.%indeed'~")
+        );
+        assert_eq!(
+            (message.from_tag(), message.branch()),
+            (b"_token~1'+`*%!-.".as_slice(), b"z9hG4bK-.!%66*_+`'~".as_slice())
+        );
+        assert_eq!(message.call_id(), b"intmeth.word%ZK-!.*_+'@word`~)(><:\\/\"][?}{");
+        assert_eq!(message.faults(), []);
+    }
+
+    #[test]
+    fn sloppy_senders_are_understood() {
+        let lines = INVITE.replace("\r\n", "\n");
+        let leading = format!("\r\n\r\n{INVITE}");
+        let latin =
+            INVITE.replace("Alice", "\u{e4}").into_bytes().into_iter().filter(|b| *b != 0xc3).collect::<Vec<_>>();
+        let bare = INVITE.replace("Alice <sip:alice@atlanta.example.com>", "sip:alice@atlanta.example.com");
+        for sloppy in [lines.as_bytes(), leading.as_bytes(), &latin, bare.as_bytes()] {
+            let message = parse(sloppy);
+            assert_eq!(
+                (message.method(), message.from_tag()),
+                (Method::Invite, b"9fxced76sl".as_slice()),
+                "{}",
+                text(sloppy)
+            );
+            assert_eq!(message.from_uri(), b"sip:alice@atlanta.example.com");
+            assert_eq!(message.call_id(), b"2xTb9vxSit55XU7p8@atlanta.example.com");
+            assert!(!message.has(Facts::MALFORMED) && message.sdp().is_some());
+        }
+    }
+
+    #[test]
+    fn the_tag_of_the_uri_is_not_the_tag_of_the_header() {
+        let message =
+            parse("BYE sip:x SIP/2.0\r\nf: \"a;tag=1\" <sip:x;tag=2>;x=\";tag=3\";tag=4\r\nt:<sip:x;tag=5>\r\n\r\n");
+        assert_eq!((message.from_tag(), message.to_tag()), (b"4".as_slice(), b"".as_slice()));
+    }
+
+    #[test]
+    fn a_broken_display_name_does_not_hide_the_tag() {
+        for name in ["\"Alice", "\\\"Alice\\\""] {
+            let message = parse(INVITE.replace("Alice", name));
+            assert!(message.has(Facts::MALFORMED), "{name}");
+            assert_eq!(
+                (message.from_uri(), message.from_tag()),
+                (b"sip:alice@atlanta.example.com".as_slice(), b"9fxced76sl".as_slice())
+            );
+        }
+    }
+
+    #[test]
+    fn a_cut_message_is_cut_and_not_malformed() {
+        for end in [INVITE.len() - 1, INVITE.len() - 50, 200, 45] {
+            let message = parse(&INVITE[..end]);
+            assert!(message.has(Facts::CUT) && !message.has(Facts::MALFORMED), "{end}");
+            assert_eq!(message.method(), Method::Invite);
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_body_are_no_body() {
+        let message = parse("MESSAGE sip:x SIP/2.0\r\nl: 2\r\n\r\nabc");
+        assert_eq!((message.body(), message.has(Facts::CUT)), (b"ab".as_slice(), false));
+        let message = parse("MESSAGE sip:x SIP/2.0\r\n\r\nabc");
+        assert_eq!(message.body(), b"abc");
+    }
+
+    #[test]
+    fn junk_and_wrong_numbers_are_malformed() {
+        for bad in [
+            "",
+            "\r\n",
+            "INVITE",
+            "SIP/2.0 999 x\r\n\r\n",
+            "SIP/2.0 4294967301 x\r\n\r\n",
+            "SIP/2.0 ok\r\n\r\n",
+            "junk\r\n\r\n",
+        ] {
+            let message = parse(bad);
+            assert!(message.has(Facts::MALFORMED) && message.status().is_none(), "{bad:?}");
+        }
+        for (good, bad) in [
+            ("CSeq: 1 ", "CSeq: 4294967296 "),
+            ("CSeq: 1 INVITE", "CSeq: INVITE"),
+            ("Via: SIP/2.0/TCP ", "Via: SIP/2.0/TCP"),
+            ("To: Bob <", "To: Bob "),
+            ("Call-ID: 2xTb9vxSit55XU7p8@atlanta.example.com\r\n", ""),
+        ] {
+            let message = parse(INVITE.replacen(good, bad, 1));
+            assert!(message.has(Facts::MALFORMED), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sdp_is_found_in_a_multipart() {
+        let message = parse(
+            "INVITE sip:x SIP/2.0\r\nc: multipart/mixed; boundary=\"b 1\"\r\n\r\npreamble --b 1\r\n--b 1\r\nContent-Type: text/plain\r\n\r\nm=no\r\n\
+             --b 1\r\ncontent-type:  Application/SDP ;x=y\r\nX: y\r\n\r\nv=0\r\nm=image 4 udptl t38\r\n--b 1--\r\nm=no\r\n",
+        );
+        assert!(message.has(Facts::SDP));
+        let kinds: Vec<_> = message.sdp().unwrap().media.iter().map(|media| text(media.kind)).collect();
+        assert_eq!(kinds, ["image"]);
+        assert!(parse("INVITE sip:x SIP/2.0\r\nc: multipart/mixed\r\n\r\nm=no").sdp().is_none());
+        assert!(parse("INVITE sip:x SIP/2.0\r\nc: application/sdp\r\n\r\n").sdp().is_none());
+    }
+
+    #[test]
+    fn challenges_and_credentials_say_which_side_asked() {
+        let message = parse(
+            "SIP/2.0 401 x\r\nWWW-Authenticate: Digest realm=\"a\",nonce=\"1\"\r\nProxy-Authenticate: Digest realm=\"b\",nonce=\"2\",stale=true\r\n\r\n",
+        );
+        let found: Vec<_> = message.challenges().map(|c| (c.proxy, text(c.realm), c.stale)).collect();
+        assert_eq!(found, [(false, "a".to_owned(), false), (true, "b".to_owned(), true)]);
+        let message = parse("BYE sip:x SIP/2.0\r\nProxy-Authorization: Digest username=\"u\"\r\n\r\n");
+        assert!(message.has(Facts::PROXY_AUTHORIZATION));
+        assert_eq!(message.credentials().next().map(|c| (c.proxy, text(c.username))), Some((true, "u".to_owned())));
+    }
+
+    #[test]
+    fn a_message_is_small() {
+        assert!(size_of::<Message>() <= 192, "{}", size_of::<Message>());
+    }
+
+    /// Asks for everything that can be asked for.
+    fn exercise(message: &Message) -> usize {
+        let parts = [
+            message.reason(),
+            message.request_uri(),
+            message.call_id(),
+            message.branch(),
+            message.sent_by(),
+            message.from_tag(),
+            message.to_tag(),
+            message.from_uri(),
+            message.to_uri(),
+            message.body(),
+            message.method_name().as_bytes(),
+        ]
+        .map(<[u8]>::len);
+        let values = message.vias().count()
+            + message.contacts().count()
+            + message.challenges().count()
+            + message.credentials().count();
+        let uris =
+            message.addresses(HeaderName::From).filter(|from| super::super::Uri::parse(from.uri).is_some()).count();
+        let media = message.sdp().map_or(0, |sdp| sdp.media.len());
+        parts.iter().sum::<usize>() + values + uris + media + message.headers().count() + message.faults().len()
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_message(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            exercise(&parse(bytes));
+        }
+
+        #[test]
+        fn a_changed_message_is_still_read(changes in prop::collection::vec((0..INVITE.len(), prop::sample::select(b"\0\r\n \t:;,<>\"\\=@[]-a\xff".to_vec())), 0..8), end in 0..=INVITE.len()) {
+            let mut bytes = INVITE.as_bytes().to_vec();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.truncate(end);
+            let message = parse(&bytes);
+            exercise(&message);
+            prop_assert_eq!(message.raw().as_ref(), bytes.as_slice());
+            for fault in message.faults() {
+                prop_assert!(fault.offset as usize + fault.len as usize <= bytes.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Via values (RFC 3261 20.42).
+
+use super::grammar::{Params, Parsed, around, decimal, is_lws, split_top, sws, token, trim};
+use nom::Parser;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_till, take_till1};
+use nom::character::complete::char;
+use nom::combinator::{opt, recognize};
+use nom::sequence::{delimited, preceded};
+
+/// One Via value; empty slices are parts that are not there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Via<'a> {
+    /// `UDP`, `TCP`, ... as written.
+    pub transport: &'a [u8],
+    /// Host of the sent-by; an IPv6 address without its brackets.
+    pub host: &'a [u8],
+    /// Port of the sent-by.
+    pub port: Option<u16>,
+    /// The sent-by as written: `host[:port]`.
+    pub sent_by: &'a [u8],
+    /// `branch`, case kept.
+    pub branch: &'a [u8],
+    /// `received`.
+    pub received: Option<&'a [u8]>,
+    /// `rport` (RFC 3581): `Some(None)` when it stands without a usable value.
+    pub rport: Option<Option<u16>>,
+    /// `ttl`.
+    pub ttl: Option<&'a [u8]>,
+    /// `maddr`.
+    pub maddr: Option<&'a [u8]>,
+    /// All parameters as written, behind the first semicolon.
+    pub params: &'a [u8],
+}
+
+impl<'a> Via<'a> {
+    /// Reads one value of a Via header; `None` when protocol or sent-by cannot be told.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let (rest, (transport, _, (sent_by, host, port))) = (sent_protocol, sws, sent_by).parse(trim(value)).ok()?;
+        let params = match split_top(rest, b';') {
+            (before, Some(params)) if trim(before).is_empty() => params,
+            (before, None) if trim(before).is_empty() => b"",
+            _ => return None,
+        };
+        let mut via = Self { transport, host, port, sent_by, params, ..Self::default() };
+        Params::new(params, b';').for_each(|(name, value)| via.note(name, value));
+        Some(via)
+    }
+
+    fn note(&mut self, name: &[u8], value: Option<&'a [u8]>) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("branch") && self.branch.is_empty() {
+            self.branch = value.unwrap_or_default();
+        } else if is("received") && self.received.is_none() {
+            self.received = value;
+        } else if is("rport") && self.rport.is_none() {
+            self.rport = Some(value.and_then(port_number));
+        } else if is("ttl") {
+            self.ttl = self.ttl.or(value);
+        } else if is("maddr") {
+            self.maddr = self.maddr.or(value);
+        }
+    }
+}
+
+/// `SIP / 2.0 / UDP`, of which the last part is wanted.
+fn sent_protocol(input: &[u8]) -> Parsed<'_> {
+    let spaced = recognize((token, around('/'), token, around('/')));
+    preceded(alt((tag("SIP/2.0/"), spaced)), preceded(sws, token)).parse(input)
+}
+
+/// The sent-by as written, its host and its port.
+type SentBy<'a> = (&'a [u8], &'a [u8], Option<u16>);
+
+fn sent_by(input: &[u8]) -> Parsed<'_, SentBy<'_>> {
+    let end = |byte: u8| is_lws(byte) || matches!(byte, b':' | b';' | b',');
+    let bracketed = delimited(char('['), take_till(|byte| byte == b']'), char(']'));
+    let port = preceded(around(':'), take_till1(|byte: u8| is_lws(byte) || byte == b';'));
+    let (rest, (host, port)) = (alt((bracketed, take_till1(end))), opt(port)).parse(input)?;
+    let port = match port.map(port_number) {
+        Some(None) => return Err(nom::Err::Error(())),
+        Some(port) => port,
+        None => None,
+    };
+    Ok((rest, (&input[..input.len() - rest.len()], host, port)))
+}
+
+fn port_number(digits: &[u8]) -> Option<u16> {
+    decimal(digits).and_then(|port| u16::try_from(port).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_via_is_read() {
+        let via = Via::parse(b"SIP/2.0/UDP 192.0.2.1:5061;rport;branch=z9hG4bKabC;received=192.0.2.9").unwrap();
+        assert_eq!((via.transport, via.host, via.port), (b"UDP".as_slice(), b"192.0.2.1".as_slice(), Some(5061)));
+        assert_eq!(
+            (via.branch, via.rport, via.received),
+            (b"z9hG4bKabC".as_slice(), Some(None), Some(b"192.0.2.9".as_slice()))
+        );
+        assert_eq!(via.sent_by, b"192.0.2.1:5061");
+    }
+
+    #[test]
+    fn white_space_may_stand_anywhere_rfc4475_3_1_1_1() {
+        let via = Via::parse(b"SIP  / 2.0\r\n /UDP\r\n    192.0.2.2;branch=390skdjuw").unwrap();
+        assert_eq!(
+            (via.transport, via.host, via.branch),
+            (b"UDP".as_slice(), b"192.0.2.2".as_slice(), b"390skdjuw".as_slice())
+        );
+        let via =
+            Via::parse(b"SIP/2.0/TCP spindle.example.com : 5060 ; branch  =   z9hG4bK9ikj8 ; rport = 17").unwrap();
+        assert_eq!((via.host, via.port, via.rport), (b"spindle.example.com".as_slice(), Some(5060), Some(Some(17))));
+        assert_eq!(via.branch, b"z9hG4bK9ikj8");
+    }
+
+    #[test]
+    fn ipv6_hosts_lose_their_brackets() {
+        let via = Via::parse(b"SIP/2.0/UDP [2001:db8::9:1]:6050;received=2001:db8::9:255;branch=z9").unwrap();
+        assert_eq!((via.host, via.port), (b"2001:db8::9:1".as_slice(), Some(6050)));
+        assert_eq!(via.sent_by, b"[2001:db8::9:1]:6050");
+        assert_eq!(via.received, Some(b"2001:db8::9:255".as_slice()));
+    }
+
+    #[test]
+    fn what_is_no_via_is_none() {
+        for bad in [
+            "",
+            "SIP/2.0",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ;branch=1",
+            "SIP/2.0/UDP x:99999",
+            "SIP/2.0/UDP x y",
+            "SIP/2.0/UDP [::1",
+        ] {
+            assert_eq!(Via::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
+}
