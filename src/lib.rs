@@ -2,4 +2,5 @@
 //! and why.
 
 pub mod base;
+pub mod capture;
 pub mod sip;

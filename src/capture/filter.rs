@@ -1,0 +1,130 @@
+//! Packet filters in libpcap's language, applied to any source.
+
+use super::{CaptureInfo, More, Source};
+use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Error, LinkType, PacketMeta};
+use pcap::{BpfProgram, Capture, Linktype};
+use std::collections::BTreeMap;
+
+/// Fragments behind the first have no ports, so that a filter that names ports would drop them
+/// and with them every large message: IPv4 by its offset, IPv6 by its fragment header.
+const FRAGMENTS: &str = "(ip[6:2] & 0x1fff != 0) or (ip6[6] == 44)";
+/// Link types on which an expression is tried to see if it means anything: Ethernet, raw IP,
+/// Linux cooked, 802.11 with radiotap.
+const TRIED: [LinkType; 4] = [LinkType(1), LinkType(101), LinkType(113), LinkType(127)];
+
+/// The packets of a source that match a filter expression.
+///
+/// The expression is compiled once for each link type. Where it names ports, IP fragments that
+/// carry none pass as well. On a link type for which libpcap cannot compile it, no packet matches,
+/// and an anomaly says so. Frame numbers stay those of the source.
+pub struct Filtered {
+    source: Box<dyn Source>,
+    expression: String,
+    /// None where it does not apply.
+    programs: BTreeMap<LinkType, Option<BpfProgram>>,
+    anomalies: Anomalies,
+}
+
+impl Filtered {
+    /// Filters `source` by `expression`.
+    ///
+    /// # Errors
+    /// [`Error::Filter`] when libpcap does not accept the expression for any common link type.
+    pub fn new(source: Box<dyn Source>, expression: &str) -> Result<Self, Error> {
+        let refused = |why: pcap::Error| Error::Filter { expression: expression.to_owned(), why: reason(&why) };
+        let mut trials = TRIED.into_iter().map(|link| compile(expression, link));
+        match trials.next() {
+            Some(Err(why)) if trials.all(|trial| trial.is_err()) => Err(refused(why)),
+            _ => Ok(Self {
+                source,
+                expression: expression.to_owned(),
+                programs: BTreeMap::new(),
+                anomalies: Anomalies::default(),
+            }),
+        }
+    }
+
+    fn matches(&mut self, packet: &PacketMeta, data: &[u8]) -> bool {
+        if !self.programs.contains_key(&packet.link) {
+            self.compile_for(packet);
+        }
+        self.programs.get(&packet.link).and_then(Option::as_ref).is_some_and(|program| program.filter(data))
+    }
+
+    fn compile_for(&mut self, packet: &PacketMeta) {
+        let program = compile(&self.expression, packet.link);
+        if let Err(why) = &program {
+            let link = super::link_type_name(packet.link);
+            let text = format!("the filter does not apply to link type {link}: {}", reason(why));
+            self.anomalies.add(Anomaly::new(AnomalyKind::UnknownLinkType, packet.frame, 0, text));
+        }
+        self.programs.insert(packet.link, program.ok());
+    }
+}
+
+impl Source for Filtered {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<More, Error> {
+        loop {
+            if self.source.next_batch(batch)? == More::End {
+                return Ok(More::End);
+            }
+            let mut packets = std::mem::take(&mut batch.packets);
+            packets.retain(|packet| self.matches(packet, batch.data(packet)));
+            batch.packets = packets;
+            if !batch.packets.is_empty() {
+                return Ok(More::More);
+            }
+        }
+    }
+
+    fn captures(&self) -> &[CaptureInfo] {
+        self.source.captures()
+    }
+
+    fn take_anomalies(&mut self) -> Anomalies {
+        let mut anomalies = self.source.take_anomalies();
+        anomalies.merge(std::mem::take(&mut self.anomalies));
+        anomalies
+    }
+
+    fn key_log(&mut self) -> Vec<u8> {
+        self.source.key_log()
+    }
+}
+
+fn compile(expression: &str, link: LinkType) -> Result<BpfProgram, pcap::Error> {
+    let capture = Capture::dead(data_link_type(link))?;
+    // On its own first: the brackets of the larger one would let `a) or (b` pass.
+    let plain = capture.compile(expression, true)?;
+    if !names_ports(expression) {
+        return Ok(plain);
+    }
+    // Fragments last: `vlan` and `mpls` move the offsets of all that follows them.
+    let wider = format!("({expression}) or {FRAGMENTS}");
+    Ok(capture.compile(&wider, true).unwrap_or(plain))
+}
+
+/// Whether `expression` looks behind the IP header for something that only first fragments have.
+fn names_ports(expression: &str) -> bool {
+    let spaced = expression.replace(' ', "");
+    let index = ["udp[", "tcp[", "sctp["].iter().any(|start| spaced.contains(start));
+    index || expression.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "port" || word == "portrange")
+}
+
+/// libpcap compiles for the DLT_ numbers of this system, which differ from those in files for raw
+/// IP and ATM only (pcap-common.c; Linux).
+fn data_link_type(link: LinkType) -> Linktype {
+    Linktype(match link.0 {
+        100 => 11,
+        101 => 12,
+        other => i32::from(other),
+    })
+}
+
+/// libpcap's words alone.
+fn reason(error: &pcap::Error) -> String {
+    match error {
+        pcap::Error::PcapError(words) => words.clone(),
+        other => other.to_string(),
+    }
+}

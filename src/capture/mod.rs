@@ -1,0 +1,91 @@
+//! Reads captures: pcap and pcapng, mapped, compressed or piped, one or many as one.
+//!
+//! The only module that names pcap and pcap-parser. It cuts files into packets and does not look
+//! into them. What is odd in a file becomes an [`Anomaly`](crate::base::Anomaly), and every whole
+//! record is still delivered.
+
+mod compress;
+mod file;
+mod filter;
+mod folder;
+mod input;
+mod link;
+mod map;
+mod merge;
+mod pcap;
+mod pcapng;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use file::CaptureFile;
+pub use filter::Filtered;
+pub use folder::expand;
+pub use link::link_type_name;
+pub use merge::{Merged, Opened, open};
+
+use crate::base::{Anomalies, Batch, Error, LinkType, Timestamp};
+
+/// Where packets come from: a file, several files in time order, a device.
+pub trait Source: Send {
+    /// Replaces the content of `batch` by the next packets.
+    ///
+    /// # Errors
+    /// A read error is never the end: it is returned, once, after all packets before it. The source
+    /// may be asked again; with several files the others go on.
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<More, Error>;
+
+    /// What is known of each file so far, in the order given.
+    fn captures(&self) -> &[CaptureInfo];
+
+    /// What was odd since the last call. Offsets are those of the file (decompressed); with several
+    /// files the frame is 0 and the text names the file and the frame within it.
+    fn take_anomalies(&mut self) -> Anomalies;
+
+    /// TLS key log lines (the format of SSLKEYLOGFILE) that the files carried, since the last call.
+    /// They stand before the packets that need them: take them after each batch.
+    fn key_log(&mut self) -> Vec<u8>;
+}
+
+/// Whether a source goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum More {
+    /// The batch has at least one packet; there may be more.
+    More,
+    /// The batch is empty, and all later ones would be.
+    End,
+}
+
+/// What a capture file says of itself and how well it could be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CaptureInfo {
+    /// As given; files found in a folder with the folder before them.
+    pub path: String,
+    /// `pcap` or `pcapng`.
+    pub format: &'static str,
+    /// Packets read.
+    pub packets: u64,
+    /// Bytes of the file read, after decompression.
+    pub bytes: u64,
+    /// Earliest time of a packet.
+    pub first: Option<Timestamp>,
+    /// Latest time of a packet.
+    pub last: Option<Timestamp>,
+    /// Of the packets, in order of appearance.
+    pub link_types: Vec<LinkType>,
+    /// Whether everything but perhaps a cut last record could be read.
+    pub complete: bool,
+    /// Packets that the capturing side says it dropped.
+    pub drops: u64,
+    /// The last record is cut, as by a capture program that was killed.
+    pub cut: Option<Cut>,
+}
+
+/// Where a file ends in the middle of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// Frame, 1-based within its file, that would have been next.
+    pub frame: u32,
+    /// Offset in the file, after decompression, where the record starts.
+    pub offset: u64,
+}

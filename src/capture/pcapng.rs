@@ -1,0 +1,372 @@
+//! pcapng blocks (draft-ietf-opsawg-pcapng): sections, interfaces, packets, statistics, secrets.
+//!
+//! The three packet blocks are read by hand: they are the hot path, their fixed part is all that
+//! is needed, and the library does not know the obsolete one. The blocks with options are left to
+//! it, but the numbers in options are decoded here, since it takes them for little endian.
+
+use super::record::{Order, Record, Step};
+use crate::base::{LinkType, Timestamp, limits};
+use pcap_parser::pcapng::{
+    DecryptionSecretsBlock, InterfaceDescriptionBlock, InterfaceStatisticsBlock, PcapNGOption, SecretsType,
+    parse_decryptionsecretsblock_be, parse_decryptionsecretsblock_le, parse_interfacedescriptionblock_be,
+    parse_interfacedescriptionblock_le, parse_interfacestatisticsblock_be, parse_interfacestatisticsblock_le,
+};
+
+/// Type and length before the body of a block, and the length again behind it.
+const FRAMING: usize = 12;
+/// First bytes of a section header; the same in both byte orders.
+const SECTION_HEADER: u32 = 0x0a0d_0d0a;
+const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+/// Room for comments and other options around the largest packet.
+const BLOCK_BYTES: usize = limits::PACKET_BYTES + (1 << 20);
+/// Blocks that are longer than this are no way back into a damaged file.
+const RESYNC_BLOCK: usize = 1 << 18;
+
+mod block {
+    pub(super) const INTERFACE: u32 = 1;
+    pub(super) const OBSOLETE_PACKET: u32 = 2;
+    pub(super) const SIMPLE_PACKET: u32 = 3;
+    pub(super) const NAMES: u32 = 4;
+    pub(super) const STATISTICS: u32 = 5;
+    pub(super) const ENHANCED_PACKET: u32 = 6;
+    pub(super) const SYSTEMD_JOURNAL: u32 = 9;
+    pub(super) const SECRETS: u32 = 0xa;
+    pub(super) const CUSTOM: u32 = 0xbad;
+    pub(super) const CUSTOM_NOT_COPIED: u32 = 0x4000_0bad;
+}
+
+mod option {
+    pub(super) const STATISTICS_DROPPED: u16 = 5;
+    pub(super) const STATISTICS_OS_DROPPED: u16 = 7;
+    pub(super) const TIME_RESOLUTION: u16 = 9;
+    pub(super) const TIME_OFFSET: u16 = 14;
+}
+
+/// A pcapng file between two blocks.
+#[derive(Clone, Debug)]
+pub(super) struct PcapNg {
+    order: Order,
+    /// Of the current section.
+    interfaces: Vec<Interface>,
+    /// Interfaces of the sections before.
+    before: u32,
+    /// Drops of the sections before, and those told with obsolete packets.
+    dropped: u64,
+    /// Time of the last packet that had one.
+    last: Timestamp,
+    secrets: Vec<u8>,
+}
+
+impl PcapNg {
+    /// Whether a file that starts with `bytes` claims to be one.
+    pub(super) fn has_magic(bytes: &[u8]) -> bool {
+        bytes.starts_with(&SECTION_HEADER.to_le_bytes()) && bytes.get(8..).and_then(section_order).is_some()
+    }
+
+    /// A file of which nothing has been read.
+    pub(super) fn new() -> Self {
+        Self {
+            order: Order::Little,
+            interfaces: Vec::new(),
+            before: 0,
+            dropped: 0,
+            last: Timestamp::default(),
+            secrets: Vec::new(),
+        }
+    }
+
+    /// Packets that interfaces, or the system behind them, say they dropped; so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.interfaces.iter().fold(self.dropped, |sum, interface| sum.saturating_add(interface.dropped))
+    }
+
+    /// TLS key log lines since the last call.
+    pub(super) fn take_secrets(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.secrets)
+    }
+
+    /// What lies at the start of `rest`.
+    #[inline]
+    pub(super) fn step(&mut self, rest: &[u8]) -> Step {
+        let (kind, total) = match self.frame(rest) {
+            Ok(frame) => frame,
+            Err(step) => return step,
+        };
+        let body = &rest[8..total - 4];
+        match kind {
+            block::ENHANCED_PACKET => self.enhanced_packet(body, total),
+            block::SIMPLE_PACKET => self.simple_packet(body, total),
+            block::OBSOLETE_PACKET => self.obsolete_packet(body, total),
+            _ => Step::Skip { total, odd: self.other(kind, &rest[..total]) },
+        }
+    }
+
+    /// The first offset behind the start of `rest` where a whole block lies.
+    pub(super) fn find(&self, rest: &[u8]) -> Option<usize> {
+        (1..rest.len()).find(|&at| self.is_block(&rest[at..]))
+    }
+
+    /// Type and total length of the block at the start of `rest`, all of which is there.
+    #[inline]
+    fn frame(&mut self, rest: &[u8]) -> Result<(u32, usize), Step> {
+        let Some([kind, length, _]) = self.order.words(rest) else {
+            return Err(Step::Need(FRAMING));
+        };
+        let (order, length) = match kind {
+            SECTION_HEADER => {
+                let order = section_order(&rest[8..]).ok_or(Step::Bad("a section header without a byte order"))?;
+                (order, order.u32_at(rest, 4).unwrap_or_default())
+            }
+            _ => (self.order, length),
+        };
+        let total = length as usize;
+        if !(FRAMING..=BLOCK_BYTES).contains(&total) || !total.is_multiple_of(4) {
+            return Err(Step::Bad("a block with an impossible length"));
+        }
+        if rest.len() < total {
+            return Err(Step::Need(total));
+        }
+        if order.u32_at(rest, total - 4) != Some(total as u32) {
+            return Err(Step::Bad("a block whose two lengths differ"));
+        }
+        if kind == SECTION_HEADER {
+            self.start_section(order);
+        }
+        Ok((kind, total))
+    }
+
+    /// Interfaces are numbered from 0 again in each section.
+    fn start_section(&mut self, order: Order) {
+        self.dropped = self.dropped();
+        self.before = self.before.saturating_add(self.interfaces.len() as u32);
+        self.interfaces.clear();
+        self.order = order;
+    }
+
+    fn enhanced_packet(&mut self, body: &[u8], total: usize) -> Step {
+        let Some([id, high, low, captured, original]) = self.order.words(body) else {
+            return Step::Skip { total, odd: Some("a packet block that is too short") };
+        };
+        self.packet(body, total, id, Fixed { len: 20, high, low, captured, original })
+    }
+
+    fn obsolete_packet(&mut self, body: &[u8], total: usize) -> Step {
+        let Some([_, high, low, captured, original]) = self.order.words(body) else {
+            return Step::Skip { total, odd: Some("a packet block that is too short") };
+        };
+        let id = self.order.u16_at(body, 0).unwrap_or_default();
+        let dropped = self.order.u16_at(body, 2).filter(|count| *count != u16::MAX).unwrap_or_default();
+        self.dropped = self.dropped.saturating_add(u64::from(dropped));
+        self.packet(body, total, u32::from(id), Fixed { len: 20, high, low, captured, original })
+    }
+
+    #[inline]
+    fn packet(&mut self, body: &[u8], total: usize, id: u32, fixed: Fixed) -> Step {
+        let Some(interface) = self.interfaces.get(id as usize) else {
+            return Step::Skip { total, odd: Some("a packet of an interface that was not described") };
+        };
+        let time = interface.time(u64::from(fixed.high) << 32 | u64::from(fixed.low));
+        self.last = time;
+        Step::Packet(Record {
+            data: 8 + fixed.len,
+            // A length beyond the block is a packet that was cut.
+            captured: fixed.captured.min((body.len() - fixed.len) as u32),
+            original: fixed.original,
+            total,
+            time,
+            link: interface.link,
+            interface: self.before.saturating_add(id),
+        })
+    }
+
+    /// A simple packet has no time: it gets that of the packet before, which keeps the order.
+    fn simple_packet(&mut self, body: &[u8], total: usize) -> Step {
+        let (Some(original), Some(interface)) = (self.order.u32_at(body, 0), self.interfaces.first()) else {
+            return Step::Skip { total, odd: Some("a simple packet without an interface") };
+        };
+        let snap = if interface.snap == 0 { u32::MAX } else { interface.snap };
+        Step::Packet(Record {
+            data: 12,
+            captured: original.min(snap).min((body.len() - 4) as u32),
+            original,
+            total,
+            time: self.last,
+            link: interface.link,
+            interface: self.before,
+        })
+    }
+
+    /// A block that is no packet; why it was passed over, if it should not have been.
+    fn other(&mut self, kind: u32, block: &[u8]) -> Option<&'static str> {
+        match kind {
+            block::INTERFACE => self.describe_interface(block),
+            block::STATISTICS => self.count_drops(block),
+            block::SECRETS => self.keep_secrets(block),
+            SECTION_HEADER | block::NAMES | block::SYSTEMD_JOURNAL | block::CUSTOM | block::CUSTOM_NOT_COPIED => None,
+            _ => Some("a block of an unknown type"),
+        }
+    }
+
+    fn describe_interface(&mut self, block: &[u8]) -> Option<&'static str> {
+        if self.interfaces.len() >= limits::CAPTURE_INTERFACES {
+            return Some("more interfaces than one file may describe");
+        }
+        let parsed = match self.order {
+            Order::Little => parse_interfacedescriptionblock_le(block),
+            Order::Big => parse_interfacedescriptionblock_be(block),
+        };
+        match parsed {
+            Ok((_, description)) => {
+                self.interfaces.push(Interface::new(&description, self.order));
+                None
+            }
+            Err(_) => Some("an interface description that does not parse"),
+        }
+    }
+
+    /// Statistics count from the start of the capture, so the last ones stand.
+    fn count_drops(&mut self, block: &[u8]) -> Option<&'static str> {
+        let parsed = match self.order {
+            Order::Little => parse_interfacestatisticsblock_le(block),
+            Order::Big => parse_interfacestatisticsblock_be(block),
+        };
+        let Ok((_, InterfaceStatisticsBlock { if_id, options, .. })) = parsed else {
+            return Some("interface statistics that do not parse");
+        };
+        let count = |code| number(&options, code, self.order).unwrap_or_default();
+        let dropped = count(option::STATISTICS_DROPPED).saturating_add(count(option::STATISTICS_OS_DROPPED));
+        match self.interfaces.get_mut(if_id as usize) {
+            Some(interface) => {
+                interface.dropped = dropped;
+                None
+            }
+            None => Some("statistics of an interface that was not described"),
+        }
+    }
+
+    fn keep_secrets(&mut self, block: &[u8]) -> Option<&'static str> {
+        let parsed = match self.order {
+            Order::Little => parse_decryptionsecretsblock_le(block),
+            Order::Big => parse_decryptionsecretsblock_be(block),
+        };
+        let Ok((_, DecryptionSecretsBlock { secrets_type, secrets_len, data, .. })) = parsed else {
+            return Some("decryption secrets that do not parse");
+        };
+        if secrets_type != SecretsType::TlsKeyLog {
+            return None;
+        }
+        let lines = data.get(..secrets_len as usize).unwrap_or(data);
+        if self.secrets.len() + lines.len() >= limits::KEY_LOG_BYTES {
+            return Some("more decryption secrets than are kept");
+        }
+        self.secrets.extend_from_slice(lines);
+        self.secrets.push(b'\n');
+        None
+    }
+
+    /// Whether a whole block of a known type lies at the start of `rest`.
+    fn is_block(&self, rest: &[u8]) -> bool {
+        let order = match self.order.u32_at(rest, 0) {
+            Some(SECTION_HEADER) => rest.get(8..).and_then(section_order),
+            Some(block::INTERFACE..=block::ENHANCED_PACKET | block::SECRETS) => Some(self.order),
+            _ => None,
+        };
+        order.is_some_and(|order| {
+            order.u32_at(rest, 4).is_some_and(|total| {
+                let total = total as usize;
+                (FRAMING + 8..=RESYNC_BLOCK).contains(&total)
+                    && total.is_multiple_of(4)
+                    && order.u32_at(rest, total - 4) == Some(total as u32)
+            })
+        })
+    }
+}
+
+/// The fixed part of a packet block.
+#[derive(Clone, Copy)]
+struct Fixed {
+    len: usize,
+    high: u32,
+    low: u32,
+    captured: u32,
+    original: u32,
+}
+
+/// One interface of a section.
+#[derive(Clone, Debug)]
+struct Interface {
+    link: LinkType,
+    snap: u32,
+    clock: Clock,
+    /// Nanoseconds to add to every time.
+    offset: i64,
+    dropped: u64,
+}
+
+/// What one tick of an interface's clock is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Clock {
+    /// So many nanoseconds.
+    Nanos(u64),
+    /// 1/divisor of a second, where that is not a whole number of nanoseconds.
+    Fraction(u128),
+    /// 2^-n seconds.
+    Binary(u8),
+}
+
+impl Interface {
+    fn new(description: &InterfaceDescriptionBlock<'_>, order: Order) -> Self {
+        let options = &description.options;
+        let resolution = find(options, option::TIME_RESOLUTION).and_then(<[u8]>::first);
+        let seconds = number(options, option::TIME_OFFSET, order).unwrap_or_default() as i64;
+        Self {
+            link: LinkType(description.linktype.0 as u16),
+            snap: description.snaplen,
+            clock: Clock::new(resolution.copied().unwrap_or(6)),
+            offset: seconds.saturating_mul(1_000_000_000),
+            dropped: 0,
+        }
+    }
+
+    #[inline]
+    fn time(&self, ticks: u64) -> Timestamp {
+        Timestamp::from_nanos(self.clock.nanos(ticks).saturating_add(self.offset))
+    }
+}
+
+impl Clock {
+    /// From if_tsresol: a power of 10, or of 2 with the highest bit set.
+    fn new(resolution: u8) -> Self {
+        match resolution {
+            0..=9 => Self::Nanos(10_u64.pow(9 - u32::from(resolution))),
+            // 10^38 is the largest power that fits; clocks finer than that do not exist.
+            10..=0x7f => Self::Fraction(10_u128.pow(u32::from(resolution).min(38))),
+            0x80.. => Self::Binary(resolution & 0x7f),
+        }
+    }
+
+    #[inline]
+    fn nanos(self, ticks: u64) -> i64 {
+        let exact = u128::from(ticks) * 1_000_000_000;
+        match self {
+            Self::Nanos(unit) => i64::try_from(ticks.saturating_mul(unit)).unwrap_or(i64::MAX),
+            Self::Fraction(divisor) => i64::try_from(exact / divisor).unwrap_or(i64::MAX),
+            Self::Binary(shift) => i64::try_from(exact >> shift).unwrap_or(i64::MAX),
+        }
+    }
+}
+
+/// The byte order that the first four bytes behind the framing of a section header tell.
+fn section_order(magic: &[u8]) -> Option<Order> {
+    [Order::Little, Order::Big].into_iter().find(|order| order.u32_at(magic, 0) == Some(BYTE_ORDER_MAGIC))
+}
+
+/// The bytes of the first option with `code`.
+fn find<'a>(options: &'a [PcapNGOption<'_>], code: u16) -> Option<&'a [u8]> {
+    options.iter().find(|option| option.code.0 == code)?.as_bytes().ok()
+}
+
+/// The 64-bit number in the first option with `code`.
+fn number(options: &[PcapNGOption<'_>], code: u16, order: Order) -> Option<u64> {
+    find(options, code)?.first_chunk().map(|chunk| order.u64(*chunk))
+}
