@@ -3,4 +3,5 @@
 
 pub mod base;
 pub mod capture;
+pub mod net;
 pub mod sip;

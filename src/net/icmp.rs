@@ -1,0 +1,65 @@
+//! ICMP errors (RFC 792, RFC 1122 3.2.2, RFC 1812 5.2.7, RFC 4443), which quote what was not delivered.
+
+use super::ip::{self, Header, Place, Upper};
+use super::walk::{self, ICMP, Part};
+use super::{Datagram, IcmpError, IcmpReason, SkipKind};
+
+/// The error; skipped when it is none or quotes no UDP header.
+pub(super) fn error<'a>(part: &mut Part<'a>, header: &Header, protocol: u8) -> Result<IcmpError<'a>, SkipKind> {
+    let [kind, code, _, _, words6, words4, _, _] = *part.take("ICMP")?;
+    let (reason, quoted_len) = if protocol == ICMP {
+        (v4(kind, code), usize::from(words4) * 4)
+    } else {
+        (v6(kind, code), usize::from(words6) * 8)
+    };
+    let other = SkipKind::OtherProtocol(protocol);
+    let reason = reason.ok_or(other)?;
+    if (1..part.bytes.len()).contains(&quoted_len) {
+        part.trim(quoted_len); // extensions follow (RFC 4884 4)
+    }
+    let quoted = quoted(part).ok_or(other)?;
+    Ok(IcmpError { from: header.src, to: header.dst, reason, quoted })
+}
+
+fn quoted<'a>(part: &mut Part<'a>) -> Option<Datagram<'a>> {
+    let mut header = Header::NONE;
+    match ip::strip(part, &mut header).ok()? {
+        Upper::Protocol(walk::UDP) | Upper::Fragment(Place { offset: 0, protocol: walk::UDP, .. }) => {
+            walk::udp(part, &header).ok()
+        }
+        _ => None,
+    }
+}
+
+fn v4(kind: u8, code: u8) -> Option<IcmpReason> {
+    let unreachable = match code {
+        0 | 6 | 11 => IcmpReason::Net,
+        1 | 7 | 8 | 12 => IcmpReason::Host,
+        2 => IcmpReason::Protocol,
+        3 => IcmpReason::Port,
+        4 => IcmpReason::FragmentationNeeded,
+        9 | 10 | 13 => IcmpReason::AdminProhibited,
+        _ => IcmpReason::Other,
+    };
+    match kind {
+        3 => Some(unreachable),
+        11 => Some(IcmpReason::TimeExceeded),
+        _ => None,
+    }
+}
+
+fn v6(kind: u8, code: u8) -> Option<IcmpReason> {
+    let unreachable = match code {
+        0 => IcmpReason::Net,
+        1 | 5 | 6 => IcmpReason::AdminProhibited,
+        3 => IcmpReason::Host,
+        4 => IcmpReason::Port,
+        _ => IcmpReason::Other,
+    };
+    match kind {
+        1 => Some(unreachable),
+        2 => Some(IcmpReason::FragmentationNeeded),
+        3 => Some(IcmpReason::TimeExceeded),
+        _ => None,
+    }
+}

@@ -1,0 +1,142 @@
+//! The two hello messages: all of a TLS handshake that is read (RFC 8446 4.1, RFC 5246 7.4.1).
+
+/// Version numbers of TLS on the wire.
+pub(super) const TLS12: u16 = 0x0303;
+/// RFC 8446 4.2.1.
+pub(super) const TLS13: u16 = 0x0304;
+
+/// ServerHello.random of a HelloRetryRequest (RFC 8446 4.1.3).
+const RETRY: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
+/// What counts of a ClientHello.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ClientHello {
+    pub(super) random: [u8; 32],
+    /// Host name asked for (RFC 6066 3).
+    pub(super) server_name: Option<String>,
+}
+
+/// What counts of a ServerHello.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ServerHello {
+    pub(super) random: [u8; 32],
+    pub(super) version: u16,
+    pub(super) suite: u16,
+    /// RFC 7366.
+    pub(super) encrypt_then_mac: bool,
+}
+
+impl ServerHello {
+    /// Whether it only asks for another ClientHello.
+    pub(super) fn is_retry(&self) -> bool {
+        self.random == RETRY
+    }
+}
+
+/// Reads from the front of a slice; `None` once it is too short.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn u8(&mut self) -> Option<u8> {
+        self.take(1)?.first().copied()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
+    }
+
+    fn random(&mut self) -> Option<[u8; 32]> {
+        self.take(32)?.try_into().ok()
+    }
+
+    /// A vector with a length of one octet.
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let len = self.u8()?;
+        self.take(len.into())
+    }
+
+    /// A vector with a length of two octets.
+    fn long(&mut self) -> Option<&'a [u8]> {
+        let len = self.u16()?;
+        self.take(len.into())
+    }
+
+    /// The content of the extension of this type, if there is one (RFC 8446 4.2).
+    fn extension(&self, wanted: u16) -> Option<&'a [u8]> {
+        let mut all = Cursor(Cursor(self.0).long()?);
+        loop {
+            let (kind, content) = (all.u16()?, all.long()?);
+            if kind == wanted {
+                return Some(content);
+            }
+        }
+    }
+}
+
+/// Body of a handshake message of type 1.
+pub(super) fn client(body: &[u8]) -> Option<ClientHello> {
+    let mut body = Cursor(body);
+    body.u16()?;
+    let random = body.random()?;
+    body.short()?; // session
+    body.long()?; // suites
+    body.short()?; // compression
+    let server_name = body.extension(0).and_then(|names| {
+        let mut names = Cursor(Cursor(names).long()?);
+        (names.u8()? == 0).then_some(())?;
+        Some(names.long()?.escape_ascii().to_string())
+    });
+    Some(ClientHello { random, server_name })
+}
+
+/// Body of a handshake message of type 2.
+pub(super) fn server(body: &[u8]) -> Option<ServerHello> {
+    let mut body = Cursor(body);
+    let version = body.u16()?;
+    let random = body.random()?;
+    body.short()?; // session
+    let suite = body.u16()?;
+    body.u8()?; // compression
+    let selected = body.extension(43).and_then(|version| Cursor(version).u16());
+    let encrypt_then_mac = body.extension(22).is_some();
+    Some(ServerHello { random, version: selected.unwrap_or(version), suite, encrypt_then_mac })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server_hello(extensions: &[u8]) -> Vec<u8> {
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.extend([0, 0x13, 0x01, 0]);
+        body.extend((extensions.len() as u16).to_be_bytes());
+        body.extend(extensions);
+        body
+    }
+
+    #[test]
+    fn version_of_server_hello_is_that_of_its_extension() {
+        let hello = server(&server_hello(&[0, 43, 0, 2, 3, 4])).unwrap();
+        assert_eq!((hello.version, hello.suite, hello.is_retry()), (TLS13, 0x1301, false));
+        assert_eq!(server(&server_hello(&[])).unwrap().version, TLS12);
+    }
+
+    #[test]
+    fn cut_hello_is_none_or_has_no_extensions_and_never_panics() {
+        let whole = server_hello(&[0, 43, 0, 2, 3, 4]);
+        for len in 0..whole.len() {
+            assert!(server(&whole[..len]).is_none_or(|hello| hello.version == TLS12));
+            assert!(client(&whole[..len]).is_none());
+        }
+    }
+}
