@@ -4,4 +4,5 @@
 pub mod base;
 pub mod capture;
 pub mod net;
+pub mod session;
 pub mod sip;

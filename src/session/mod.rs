@@ -1,0 +1,15 @@
+//! RFC 3261 state, seen passively: transactions and dialogs of one group of messages.
+//!
+//! Everything here is a pure function of the messages of one call, in order of capture. That lets
+//! calls be judged on all cores, and a live view simply judges a call again when it has changed.
+
+mod copies;
+mod dialog;
+mod seen;
+pub mod timer;
+mod transaction;
+
+pub use copies::{Copy, CopyKind};
+pub use dialog::{Dialog, DialogState, find_dialogs};
+pub use seen::{MessageNo, Seen};
+pub use transaction::{State, Transaction, Transactions, find_transactions};
