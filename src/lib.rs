@@ -2,6 +2,7 @@
 //! and why.
 
 pub mod base;
+pub mod call;
 pub mod capture;
 pub mod net;
 pub mod session;

@@ -1,0 +1,40 @@
+//! From the messages of a call to the call.
+
+use super::participants::cast;
+use super::{Call, CallMessage, Kind, Outcome, outcome};
+use crate::base::{Idx, Timestamp};
+use crate::session::{Seen, find_dialogs, find_transactions};
+
+/// Builds the call of the messages `members`, positions in `seen` in order of capture. `capture_end`
+/// is the time of the last packet: it tells "no answer" from "no answer yet".
+///
+/// A pure function: the same messages give the same call, whatever else is in the capture.
+pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Call {
+    let messages: Vec<&Seen> = members.iter().map(|at| &seen[at.at()]).collect();
+    let found = find_transactions(&messages);
+    let dialogs = find_dialogs(&messages, &found);
+    let cast = cast(&messages, &found);
+    let call_messages = members
+        .iter()
+        .enumerate()
+        .map(|(no, at)| {
+            let (from, to, hop) = cast.of_message[no];
+            CallMessage { seen: *at, from, to, hop, transaction: found.of_message[no], copy: found.copies[no] }
+        })
+        .collect();
+    let mut call = Call {
+        kind: Kind::Other,
+        outcome: Outcome::Incomplete,
+        final_status: None,
+        messages: call_messages,
+        transactions: found.all,
+        dialogs,
+        participants: cast.participants,
+        hops: cast.hops,
+        start: messages.first().map_or(capture_end, |seen| seen.time),
+        end: messages.last().map_or(capture_end, |seen| seen.time),
+    };
+    call.kind = outcome::kind(&call.transactions);
+    (call.outcome, call.final_status) = outcome::outcome(&call, &messages, capture_end);
+    call
+}
