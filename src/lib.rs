@@ -1,6 +1,7 @@
 //! Reads packet captures and tells what happened in every SIP call and registration, what is missing,
 //! and why.
 
+pub mod analysis;
 pub mod base;
 pub mod call;
 pub mod capture;

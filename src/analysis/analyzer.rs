@@ -1,0 +1,390 @@
+//! Packets in, an [`Analysis`] out. File, live view and tests all drive this one machine; they differ
+//! only in who fills the batches.
+
+use super::{Analysis, Stats, icmp};
+use crate::base::{
+    Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, Transport, limits,
+};
+use crate::call::{self, CallIds};
+use crate::net::{
+    self, Datagram, Decoded, Defragmenter, Fragment, IcmpError, KeyLog, Segment, StreamData, StreamEvent, Streams,
+};
+use crate::session::Seen;
+use crate::sip::{Facts, Framed, Framer, Message, Probe, probe};
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+
+/// What the user may tell us about the traffic.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// TLS secrets in the format of SSLKEYLOGFILE.
+    pub key_log: Vec<u8>,
+    /// UDP ports whose every datagram is SIP, however odd it looks.
+    pub sip_ports: Vec<u16>,
+}
+
+/// Reads packets batch by batch. The result does not depend on how they are cut into batches nor on
+/// the number of threads: pure stages run in parallel, every machine is fed in order.
+pub struct Analyzer {
+    options: Options,
+    defragmenter: Defragmenter,
+    streams: Streams,
+    framers: HashMap<u64, Line, RandomState>,
+    ids: CallIds,
+    events: Vec<StreamEvent>,
+    framed: Vec<Framed>,
+    skipped: BTreeMap<&'static str, u64>,
+    analysis: Analysis,
+}
+
+/// What a packet has for the ordered stages.
+enum Item<'a> {
+    Sip(Raw),
+    Segment(PacketMeta, Segment<'a>),
+    Fragment(PacketMeta, Fragment<'a>),
+    Icmp(PacketMeta, IcmpError<'a>),
+    Odd(Anomaly),
+}
+
+/// One direction of a stream on its way to messages.
+struct Line {
+    framer: Framer,
+    connection: Connection,
+    /// Whether a SIP message came out of it; bytes of other protocols are no anomaly.
+    sip: bool,
+}
+
+/// A SIP message before parsing.
+struct Raw {
+    bytes: Bytes,
+    frames: Frames,
+    time: Timestamp,
+    connection: Connection,
+    ip_id: u16,
+    interface: u32,
+}
+
+/// Packets decoded by one task at a time.
+const CHUNK: usize = 1024;
+
+impl Analyzer {
+    /// An analyzer that has seen nothing yet.
+    pub fn new(options: Options) -> Self {
+        Self {
+            streams: Streams::new(KeyLog::parse(&options.key_log)),
+            options,
+            defragmenter: Defragmenter::default(),
+            framers: HashMap::default(),
+            ids: CallIds::default(),
+            events: Vec::new(),
+            framed: Vec::new(),
+            skipped: BTreeMap::new(),
+            analysis: Analysis::default(),
+        }
+    }
+
+    /// TLS secrets found in the capture itself (pcapng decryption secrets).
+    pub fn add_keys(&mut self, key_log: &[u8]) {
+        self.streams.add_keys(key_log);
+    }
+
+    /// Takes the next packets, in order of capture.
+    pub fn push(&mut self, batch: &Batch) {
+        for packet in &batch.packets {
+            self.analysis.first.get_or_insert(packet.time);
+            self.analysis.first = self.analysis.first.min(Some(packet.time));
+            self.analysis.last = self.analysis.last.max(Some(packet.time));
+        }
+        self.analysis.stats.packets += batch.packets.len() as u64;
+        let ports = &self.options.sip_ports;
+        let decoded: Vec<Chunk<'_>> =
+            batch.packets.par_chunks(CHUNK).map(|packets| Chunk::decode(batch, packets, ports)).collect();
+        let mut raws = Vec::new();
+        for chunk in decoded {
+            for (what, count) in chunk.skipped {
+                *self.skipped.entry(what).or_default() += count;
+            }
+            for item in chunk.items {
+                self.transport(batch, item, &mut raws);
+            }
+        }
+        self.keep(raws);
+    }
+
+    /// The end of the capture: what waited for more is given up, calls are built.
+    pub fn finish(mut self) -> Analysis {
+        let mut raws = Vec::new();
+        let mut events = std::mem::take(&mut self.events);
+        self.streams.finish(&mut self.analysis.anomalies, &mut events);
+        for event in events.drain(..) {
+            self.stream(event, &mut raws);
+        }
+        let mut streams: Vec<u64> = self.framers.keys().copied().collect();
+        streams.sort_unstable();
+        for stream in streams {
+            self.close(stream, &mut raws);
+        }
+        for whole in self.defragmenter.finish(&mut self.analysis.anomalies) {
+            self.reassembled(&whole, 0, &mut raws);
+        }
+        self.keep(raws);
+        let Self { ids, mut analysis, skipped, .. } = self;
+        let end = analysis.last.unwrap_or_default();
+        let call_ids = ids.len() as u64;
+        let mut groups = call::group_messages(&analysis.seen, ids);
+        for group in &mut groups {
+            cap(group, &analysis.seen, &mut analysis.anomalies);
+        }
+        let seen = &analysis.seen;
+        let calls: Vec<_> = groups.par_iter().map(|group| call::build(seen, group, end)).collect();
+        analysis.calls = calls;
+        icmp::assign(&mut analysis);
+        let packets = analysis.stats.packets;
+        analysis.stats = Stats { packets, call_ids, skipped, ..Stats::of(&analysis) };
+        analysis
+    }
+
+    /// The ordered stage: fragments and segments become messages.
+    fn transport(&mut self, batch: &Batch, item: Item<'_>, raws: &mut Vec<Raw>) {
+        match item {
+            Item::Sip(raw) => raws.push(raw),
+            Item::Odd(anomaly) => self.analysis.anomalies.add(anomaly),
+            Item::Icmp(meta, error) => icmp::note(&mut self.analysis.icmp, &meta, &error),
+            Item::Fragment(meta, fragment) => {
+                let anomalies = &mut self.analysis.anomalies;
+                let whole = self.defragmenter.push(&fragment, meta.frame, meta.time, anomalies);
+                for whole in self.defragmenter.take_incomplete().into_iter().chain(whole) {
+                    self.reassembled(&whole, meta.interface, raws);
+                }
+            }
+            Item::Segment(meta, segment) => {
+                let share = |part: &[u8]| batch.share(&meta, part);
+                self.segment(meta.frame, meta.time, &segment, raws, &share);
+            }
+        }
+    }
+
+    /// An IP datagram put together, or as much of it as was captured.
+    fn reassembled(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
+        let share = |part: &[u8]| whole.bytes.slice_ref(part);
+        match net::decode_ip(&whole.bytes) {
+            Decoded::Datagram(datagram) => {
+                if let Sort::Sip(at) = sort(&datagram, &self.options.sip_ports) {
+                    let bytes = share(&datagram.payload[at..]);
+                    let frames = whole.frames.clone();
+                    raws.push(Raw::new(frames, whole.time, interface, &datagram, bytes));
+                }
+            }
+            Decoded::Segment(segment) => {
+                self.segment(whole.frames.last(), whole.time, &segment, raws, &share);
+            }
+            Decoded::Skipped(skip) => {
+                *self.skipped.entry(skip.name()).or_default() += 1;
+                if let Some(kind) = skip.anomaly() {
+                    let frame = whole.frames.last();
+                    let odd = Anomaly::new(kind, frame, skip.offset.into(), skip.text());
+                    self.analysis.anomalies.add(odd);
+                }
+            }
+            Decoded::Icmp(_) | Decoded::Fragment(_) => {}
+        }
+    }
+
+    fn segment(
+        &mut self,
+        frame: u32,
+        time: Timestamp,
+        segment: &Segment<'_>,
+        raws: &mut Vec<Raw>,
+        share: &dyn Fn(&[u8]) -> Bytes,
+    ) {
+        let mut events = std::mem::take(&mut self.events);
+        let anomalies = &mut self.analysis.anomalies;
+        self.streams.push(segment, frame, time, share, anomalies, &mut events);
+        for event in events.drain(..) {
+            self.stream(event, raws);
+        }
+        self.events = events;
+    }
+
+    /// Bytes of a stream become messages by their Content-Length (RFC 3261 18.3).
+    fn stream(&mut self, event: StreamEvent, raws: &mut Vec<Raw>) {
+        let StreamEvent { stream, connection, frame, time, what } = event;
+        match what {
+            StreamData::Message(bytes) => {
+                if let Probe::Sip { offset } = probe(&bytes) {
+                    raws.push(Raw {
+                        bytes: bytes.slice(offset..),
+                        frames: Frames::one(frame),
+                        time,
+                        connection,
+                        ip_id: 0,
+                        interface: 0,
+                    });
+                }
+            }
+            StreamData::Bytes(bytes) => {
+                let line = self.framers.entry(stream).or_insert_with(|| Line {
+                    framer: Framer::default(),
+                    connection,
+                    sip: false,
+                });
+                line.framer.push(bytes, frame, time, &mut self.framed);
+                line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
+            }
+            StreamData::Gap { bytes, .. } => {
+                if let Some(line) = self.framers.get_mut(&stream) {
+                    line.framer.gap(bytes, &mut self.framed);
+                    line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
+                }
+            }
+            StreamData::End { .. } => self.close(stream, raws),
+        }
+    }
+
+    fn close(&mut self, stream: u64, raws: &mut Vec<Raw>) {
+        if let Some(mut line) = self.framers.remove(&stream) {
+            line.framer.finish(&mut self.framed);
+            line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
+        }
+    }
+
+    /// Parses in parallel and files the messages in order.
+    fn keep(&mut self, raws: Vec<Raw>) {
+        let seen: Vec<Seen> = raws.into_par_iter().map(Raw::parse).collect();
+        for seen in seen {
+            if self.analysis.seen.len() >= limits::MESSAGES {
+                let text = "more SIP messages than one analysis holds; the rest was left out";
+                self.analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, seen.frames.last(), 0, text));
+                continue;
+            }
+            for (fact, kind, text) in [
+                (Facts::CUT, AnomalyKind::CutMessage, "SIP message is cut short"),
+                (
+                    Facts::MALFORMED,
+                    AnomalyKind::MalformedMessage,
+                    "start line or mandatory header missing or not understood",
+                ),
+            ] {
+                if seen.message.has(fact) {
+                    self.analysis.anomalies.add(Anomaly::new(kind, seen.frames.last(), 0, text));
+                }
+            }
+            self.ids.push(Idx::new(self.analysis.seen.len()), &seen);
+            self.analysis.seen.push(seen);
+        }
+    }
+}
+
+impl Line {
+    fn take(&mut self, framed: &mut Vec<Framed>, raws: &mut Vec<Raw>, anomalies: &mut Anomalies) {
+        for framed in framed.drain(..) {
+            match framed {
+                Framed::Message { bytes, frames, time, .. } => {
+                    self.sip = true;
+                    raws.push(Raw { bytes, frames, time, connection: self.connection, ip_id: 0, interface: 0 });
+                }
+                Framed::Junk { frame, bytes } if self.sip => {
+                    let text = format!("{bytes} bytes between SIP messages of a stream are no SIP");
+                    anomalies.add(Anomaly::new(AnomalyKind::NotSip, frame, 0, text));
+                }
+                Framed::Junk { .. } => {}
+            }
+        }
+    }
+}
+
+/// What one task makes of a run of packets.
+struct Chunk<'a> {
+    items: Vec<Item<'a>>,
+    skipped: BTreeMap<&'static str, u64>,
+}
+
+impl<'a> Chunk<'a> {
+    fn decode(batch: &'a Batch, packets: &'a [PacketMeta], ports: &[u16]) -> Self {
+        let mut chunk = Self { items: Vec::new(), skipped: BTreeMap::new() };
+        for meta in packets {
+            let data = batch.data(meta);
+            match net::decode(meta.link, data, meta.original) {
+                Decoded::Datagram(datagram) => chunk.datagram(batch, meta, &datagram, ports),
+                Decoded::Segment(segment) => chunk.items.push(Item::Segment(*meta, segment)),
+                Decoded::Fragment(fragment) => chunk.items.push(Item::Fragment(*meta, fragment)),
+                Decoded::Icmp(error) => chunk.items.push(Item::Icmp(*meta, error)),
+                Decoded::Skipped(skip) => {
+                    chunk.skip(skip.name());
+                    if let Some(kind) = skip.anomaly() {
+                        chunk.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
+                    }
+                }
+            }
+        }
+        chunk
+    }
+
+    fn datagram(&mut self, batch: &Batch, meta: &PacketMeta, datagram: &Datagram<'_>, ports: &[u16]) {
+        match sort(datagram, ports) {
+            Sort::Sip(at) => {
+                if datagram.missing > 0 {
+                    let text = format!("snap length cut {} bytes of a SIP message", datagram.missing);
+                    self.items.push(Item::Odd(Anomaly::new(
+                        AnomalyKind::CutFrame,
+                        meta.frame,
+                        meta.captured.into(),
+                        text,
+                    )));
+                }
+                let bytes = batch.share(meta, &datagram.payload[at..]);
+                let frames = Frames::one(meta.frame);
+                self.items.push(Item::Sip(Raw::new(frames, meta.time, meta.interface, datagram, bytes)));
+            }
+            Sort::KeepAlive => self.skip("SIP keep-alive"),
+            Sort::Other => self.skip("UDP, not SIP"),
+        }
+    }
+
+    fn skip(&mut self, what: &'static str) {
+        *self.skipped.entry(what).or_default() += 1;
+    }
+}
+
+enum Sort {
+    /// SIP from this offset on.
+    Sip(usize),
+    KeepAlive,
+    Other,
+}
+
+fn sort(datagram: &Datagram<'_>, ports: &[u16]) -> Sort {
+    match probe(datagram.payload) {
+        Probe::Sip { offset } => Sort::Sip(offset),
+        Probe::KeepAlive => Sort::KeepAlive,
+        Probe::No if ports.contains(&datagram.src.port) || ports.contains(&datagram.dst.port) => Sort::Sip(0),
+        Probe::No => Sort::Other,
+    }
+}
+
+impl Raw {
+    fn new(frames: Frames, time: Timestamp, interface: u32, datagram: &Datagram<'_>, bytes: Bytes) -> Self {
+        let Datagram { src, dst, ip_id, .. } = *datagram;
+        let connection = Connection { src, dst, transport: Transport::Udp };
+        Self { bytes, frames, time, connection, ip_id, interface }
+    }
+
+    fn parse(self) -> Seen {
+        let Self { bytes, frames, time, connection, ip_id, interface } = self;
+        Seen { message: Message::parse(bytes), frames, time, connection, ip_id, interface }
+    }
+}
+
+/// A flood under one Call-ID is judged by its first messages.
+fn cap(group: &mut call::Group, seen: &[Seen], anomalies: &mut Anomalies) {
+    if let Some(first) = group.get(limits::MESSAGES_PER_CALL) {
+        let frame = seen[first.at()].frames.last();
+        let text =
+            format!("one call has {} messages; only the first {} are judged", group.len(), limits::MESSAGES_PER_CALL);
+        anomalies.add(Anomaly::new(AnomalyKind::LimitReached, frame, 0, text));
+        group.truncate(limits::MESSAGES_PER_CALL);
+    }
+}

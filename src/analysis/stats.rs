@@ -1,0 +1,93 @@
+//! Counts over the whole capture.
+
+use super::Analysis;
+use crate::base::Transport;
+use crate::session::CopyKind;
+use crate::sip::{Facts, Method};
+use foldhash::fast::RandomState;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+/// Traffic between two hosts, for telling a one-sided capture (rule H01).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AddressPair {
+    /// The lower address.
+    pub low: IpAddr,
+    /// The higher address.
+    pub high: IpAddr,
+}
+
+/// What `callflow stats` prints.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Packets read.
+    pub packets: u64,
+    /// SIP messages, every copy counted.
+    pub messages: u64,
+    /// SIP messages with a fault in start line or mandatory headers.
+    pub malformed: u64,
+    /// SIP messages that repeat an earlier one.
+    pub retransmissions: u64,
+    /// SIP messages in the capture more than once though sent once.
+    pub captured_twice: u64,
+    /// Messages by transport.
+    pub transports: BTreeMap<Transport, u64>,
+    /// Requests by method.
+    pub requests: BTreeMap<String, u64>,
+    /// Responses by status.
+    pub responses: BTreeMap<u16, u64>,
+    /// Distinct Call-IDs.
+    pub call_ids: u64,
+    /// Transactions.
+    pub transactions: u64,
+    /// Dialogs.
+    pub dialogs: u64,
+    /// SIP messages from `low` to `high` and from `high` to `low`, by pair of hosts.
+    pub directions: BTreeMap<AddressPair, [u64; 2]>,
+    /// Packets that were no SIP, by what they were.
+    pub skipped: BTreeMap<&'static str, u64>,
+}
+
+impl Stats {
+    /// Counts what an analysis holds.
+    pub(super) fn of(analysis: &Analysis) -> Self {
+        let mut stats = Self { messages: analysis.seen.len() as u64, ..Self::default() };
+        let mut methods: HashMap<Method, u64, RandomState> = HashMap::default();
+        let mut pairs: HashMap<(IpAddr, IpAddr), u64, RandomState> = HashMap::default();
+        for seen in &analysis.seen {
+            let message = &seen.message;
+            stats.malformed += u64::from(message.has(Facts::MALFORMED));
+            *stats.transports.entry(seen.connection.transport).or_default() += 1;
+            *pairs.entry((seen.connection.src.ip, seen.connection.dst.ip)).or_default() += 1;
+            match message.status() {
+                Some(status) => *stats.responses.entry(status).or_default() += 1,
+                None if message.method() == Method::Other => {
+                    *stats.requests.entry(message.method_name().into_owned()).or_default() += 1;
+                }
+                None => *methods.entry(message.method()).or_default() += 1,
+            }
+        }
+        stats.requests.extend(methods.into_iter().map(|(method, count)| (method.name().to_owned(), count)));
+        for ((src, dst), count) in pairs {
+            let pair = AddressPair { low: src.min(dst), high: src.max(dst) };
+            stats.directions.entry(pair).or_default()[usize::from(src > dst)] += count;
+        }
+        for call in &analysis.calls {
+            stats.transactions += call.transactions.len() as u64;
+            stats.dialogs += call.dialogs.len() as u64;
+            for copy in call.messages.iter().filter_map(|message| message.copy) {
+                match copy.kind {
+                    CopyKind::Retransmission => stats.retransmissions += 1,
+                    CopyKind::CapturedTwice => stats.captured_twice += 1,
+                }
+            }
+        }
+        stats
+    }
+
+    /// SIP messages seen from `src` to `dst`, over the whole capture.
+    pub fn heard(&self, src: IpAddr, dst: IpAddr) -> u64 {
+        let pair = AddressPair { low: src.min(dst), high: src.max(dst) };
+        self.directions.get(&pair).map_or(0, |counts| counts[usize::from(src > dst)])
+    }
+}
