@@ -5,6 +5,7 @@ pub mod analysis;
 pub mod base;
 pub mod call;
 pub mod capture;
+pub mod flow;
 pub mod net;
 pub mod session;
 pub mod sip;

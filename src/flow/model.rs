@@ -1,0 +1,126 @@
+//! A reference flow as data: roles, a ladder of steps, and the facts that tell it from its neighbours.
+
+use super::facts::Fact;
+use super::token::{Contact, Token, Verb};
+
+/// A reference flow, as written in a .flow file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReferenceFlow {
+    /// Name, such as "bcp75/3.2".
+    pub name: String,
+    /// Title in plain words.
+    pub title: String,
+    /// Where it is printed, such as "RFC 3665 3.2"; empty when nowhere.
+    pub section: String,
+    /// What it is about.
+    pub kind: FlowKind,
+    /// What must be so (`true`) or not be so (`false`) in a call that follows it.
+    pub when: Vec<(Fact, bool)>,
+    /// Who takes part, caller's side first.
+    pub roles: Vec<String>,
+    /// What happens, in order.
+    pub ladder: Vec<Part>,
+}
+
+/// What kind of calls a flow describes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlowKind {
+    /// INVITE.
+    Call,
+    /// REGISTER.
+    Registration,
+}
+
+/// One element of a ladder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// A message.
+    Step(Step),
+    /// May be left out.
+    Optional(Vec<Part>),
+    /// Once or more often.
+    Repeat(Vec<Part>),
+    /// One of several ways.
+    Either(Vec<Vec<Part>>),
+    /// Independent runs of messages, which may mix in any way.
+    AnyOrder(Vec<Vec<Step>>),
+    /// As written, or with both directions exchanged.
+    EitherSide(Vec<Part>),
+    /// Media flows between two roles: the call may stay here as long as it likes.
+    Media(usize, usize),
+}
+
+/// One message from one role to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Label such as "F4"; empty for steps that the standard does not print.
+    pub label: String,
+    /// Position of the sender among the roles.
+    pub from: usize,
+    /// Position of the receiver.
+    pub to: usize,
+    /// What is sent.
+    pub message: Pattern,
+}
+
+/// Which messages are meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pattern {
+    /// The request, or the request that a response answers.
+    pub verb: Verb,
+    /// For a response: inclusive ranges of status codes; empty for a request.
+    pub status: Vec<(u16, u16)>,
+    /// Whether it must carry credentials (`Some(true)`) or must not.
+    pub credentials: Option<bool>,
+    /// The challenge that its credentials answer; empty when not said.
+    pub answers: String,
+    /// Of a REGISTER: what its Contact must be.
+    pub contact: Option<Contact>,
+}
+
+impl Pattern {
+    /// A request without further conditions.
+    pub fn request(verb: Verb) -> Self {
+        Self { verb, status: Vec::new(), credentials: None, answers: String::new(), contact: None }
+    }
+
+    /// Whether it is a provisional response: never owed, as often as the sender likes.
+    pub fn is_provisional(&self) -> bool {
+        self.status.first().is_some_and(|(_, high)| *high < 200)
+    }
+
+    /// Whether `token` is such a message, its direction apart.
+    pub fn accepts(&self, token: Token) -> bool {
+        self.is_same_kind(token)
+            && (self.status.is_empty() || self.status.iter().any(|(low, high)| (*low..=*high).contains(&token.status)))
+            && self.credentials.is_none_or(|wanted| wanted == token.credentials)
+            && self.contact.is_none_or(|wanted| wanted == token.contact)
+    }
+
+    /// Whether `token` could stand in for it: the same request, or a response of the same outcome.
+    /// A final answer never stands for one of another class: a busy call is no answered call.
+    pub fn resembles(&self, token: Token) -> bool {
+        self.is_same_kind(token)
+            && self.status.first().is_none_or(|(low, _)| super::token::class(*low) == super::token::class(token.status))
+    }
+
+    fn is_same_kind(&self, token: Token) -> bool {
+        self.verb == token.verb && self.status.is_empty() == (token.status == 0)
+    }
+
+    /// As a start line would say it: "200 OK", "REGISTER with credentials".
+    pub fn words(&self) -> String {
+        match self.status.first() {
+            Some((low, high)) if low == high => match super::token::reason(*low) {
+                "" => low.to_string(),
+                reason => format!("{low} {reason}"),
+            },
+            Some((200, _)) => "200 OK".to_owned(),
+            Some((low, _)) => format!("{}xx", low / 100),
+            None if self.credentials == Some(true) => {
+                format!("{} with credentials", self.verb.method_name())
+            }
+            None => self.verb.method_name().to_owned(),
+        }
+    }
+}

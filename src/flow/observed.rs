@@ -1,0 +1,461 @@
+//! A call as flows see it: one string of tokens per hop.
+//!
+//! Left out are repeats, exchanges that no flow speaks of (PRACK, UPDATE, INFO, session refreshes, ...),
+//! earlier attempts that were given up, and branches of a fork that lost.
+
+use super::align::Blind;
+use super::cause::is_unseen;
+use super::facts::{has_credentials, is_initial_invite, removes_contacts};
+use super::token::{Contact, Token, Verb, class};
+use crate::analysis::CallView;
+use crate::base::Idx;
+use crate::call::{Hop, Kind, Outcome, Participant};
+use crate::session::{MessageNo, Transaction};
+use crate::sip::{Direction, Facts as Has, Message, Method};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Tokens of one hop that are compared: a registration of a year with a refresh every hour folds to
+/// far less; more than this only floods have.
+const TOKENS: usize = 2048;
+/// Longest exchange whose repetition is folded: REGISTER, 401, REGISTER, 200 and the like.
+const PERIOD: usize = 8;
+/// Hops that are compared: no path is longer than Max-Forwards allows (RFC 3261 8.1.1.6); scans have more.
+const HOPS: usize = 70;
+/// Dialogs and tags that are looked at: a call has a few, a flood thousands.
+pub(super) const TAGS: usize = 64;
+
+/// An INVITE, and the hop on which an ACK to its 2xx was seen.
+type Acknowledged = (Idx<Transaction>, Idx<Hop>);
+
+/// One hop of a call, ready to be compared.
+#[derive(Debug)]
+pub(super) struct Strand {
+    pub(super) hop: Idx<Hop>,
+    pub(super) tokens: Vec<Token>,
+    /// The message behind each token.
+    pub(super) numbers: Vec<MessageNo>,
+    /// Messages read like an earlier token because they only repeat an exchange.
+    pub(super) folded: Vec<(MessageNo, u32)>,
+    pub(super) blind: Blind,
+    /// The hop on which requests in the dialog passed this one by.
+    pub(super) shortcut: Option<Idx<Hop>>,
+}
+
+/// The hops of a call.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// Those that carry the first request, in the order of the path.
+    pub(super) strands: Vec<Strand>,
+    /// A re-INVITE moved media.
+    pub(super) moves: bool,
+}
+
+/// Reads a call.
+pub(super) fn observe(view: CallView<'_>) -> Observed {
+    let moved = moving_invites(view);
+    let reader = Reader::new(view, &moved);
+    let strands = reader.strands();
+    Observed { strands, moves: !moved.is_empty() }
+}
+
+/// Every message that flows speak of, in order of capture, repeats left out.
+pub(super) fn told(view: CallView<'_>) -> Vec<(MessageNo, Token)> {
+    let moved = moving_invites(view);
+    let reader = Reader::new(view, &moved);
+    let mut acknowledged = Vec::new();
+    let once = |no: &MessageNo| view.call.message(*no).copy.is_none() && !reader.repeats_final(*no);
+    let first = view.call.numbers().filter(once).filter(|no| !reader.repeats_ack(*no, &mut acknowledged));
+    first.filter_map(|no| reader.token(no).map(|token| (no, token))).collect()
+}
+
+struct Reader<'a> {
+    view: CallView<'a>,
+    /// For each transaction, its part in the flow; `None`: none.
+    verbs: Vec<Option<Verb>>,
+    /// From tags of the caller.
+    caller_tags: Vec<&'a [u8]>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(view: CallView<'a>, moved: &[Idx<Transaction>]) -> Self {
+        let mut reader = Self { view, verbs: Vec::new(), caller_tags: caller_tags(view) };
+        let given_up = reader.given_up();
+        for (idx, transaction) in view.transactions() {
+            let verb = reader.verb(idx, transaction, moved);
+            reader.verbs.push(verb);
+        }
+        // An ACK comes after its INVITE, but the INVITE may have been set aside only now.
+        for idx in given_up {
+            reader.verbs[idx.at()] = None;
+        }
+        reader
+    }
+
+    fn verb(&self, idx: Idx<Transaction>, transaction: &Transaction, moved: &[Idx<Transaction>]) -> Option<Verb> {
+        // Some clients use one Call-ID for a registration and for calls.
+        if (self.view.call.kind == Kind::Registration) != (transaction.method == Method::Register) {
+            return None;
+        }
+        match transaction.method {
+            Method::Invite if is_initial_invite(self.view, idx) => Some(Verb::Invite),
+            Method::Invite => moved.binary_search(&idx).is_ok().then_some(Verb::Reinvite),
+            Method::Ack => match transaction.invite.map(|invite| self.verbs.get(invite.at())) {
+                Some(Some(Some(Verb::Reinvite))) => Some(Verb::AckReinvite),
+                Some(Some(Some(Verb::Invite))) => Some(Verb::Ack),
+                Some(_) => None,
+                None => self.orphan_ack(transaction),
+            },
+            Method::Cancel => Some(Verb::Cancel),
+            Method::Bye => Some(Verb::Bye),
+            Method::Register => Some(Verb::Register),
+            _ => None,
+        }
+    }
+
+    /// An ACK whose INVITE was not captured on this hop: that of the dialog's start, if it is the first.
+    fn orphan_ack(&self, transaction: &Transaction) -> Option<Verb> {
+        let first = self.view.call.dialogs.iter().take(TAGS).filter_map(|dialog| dialog.ack);
+        let mut first = first.filter_map(|no| self.view.call.message(no).transaction);
+        let is_first = first.any(|idx| self.view.call.transaction(idx).cseq == transaction.cseq);
+        is_first.then_some(Verb::Ack)
+    }
+
+    /// Attempts that ended in a failure on a hop where a later attempt followed. Challenges and
+    /// redirections are part of flows and stay.
+    fn given_up(&self) -> Vec<Idx<Transaction>> {
+        let mut last: BTreeMap<Idx<Hop>, Idx<Transaction>> = BTreeMap::new();
+        let mut given_up = Vec::new();
+        for (idx, transaction) in self.view.transactions() {
+            let Some(first) = transaction.messages.first() else {
+                continue;
+            };
+            if transaction.method != Method::Invite || !is_initial_invite(self.view, idx) {
+                continue;
+            }
+            let status = transaction.final_response.and_then(|no| self.view.sip(no).status());
+            let before = last.insert(self.view.call.message(*first).hop, idx);
+            if let Some(before) = before {
+                let earlier = self.view.call.transaction(before);
+                let failed =
+                    earlier.final_response.and_then(|no| self.view.sip(no).status()).is_some_and(|s| class(s) == 5);
+                // Of attempts side by side (forks, loops) the one that went on is kept.
+                if failed && status.is_none_or(|status| class(status) != 5) {
+                    given_up.push(before);
+                }
+            }
+        }
+        given_up
+    }
+
+    fn strands(&self) -> Vec<Strand> {
+        let mut by_hop: Vec<Vec<(Token, MessageNo)>> = vec![Vec::new(); self.view.call.hops.len()];
+        let mut carries = vec![false; by_hop.len()];
+        let mut unreadable = vec![false; by_hop.len()];
+        let mut acknowledged: Vec<(Acknowledged, Idx<Transaction>)> = Vec::new();
+        for no in self.view.call.numbers() {
+            let message = self.view.call.message(no);
+            unreadable[message.hop.at()] |= self.view.sip(no).cseq_number().is_none();
+            if message.copy.is_some() || self.repeats_ack(no, &mut acknowledged) || self.repeats_final(no) {
+                continue;
+            }
+            let Some(token) = self.token(no) else {
+                continue;
+            };
+            let hop = message.hop.at();
+            carries[hop] |= matches!(token.verb, Verb::Invite | Verb::Register | Verb::AckFailure);
+            by_hop[hop].push((token, no));
+        }
+        if !carries.contains(&true) {
+            carries = by_hop.iter().map(|tokens| !tokens.is_empty()).collect();
+        }
+        let shortcut = self.shortcut(&by_hop, &carries);
+        (0..by_hop.len())
+            .filter(|hop| carries[*hop] && !self.lost_fork(&by_hop[*hop]))
+            .take(HOPS)
+            .map(|hop| {
+                let mut strand = self.strand(Idx::new(hop), &by_hop[hop], &shortcut);
+                // What a message without CSeq (cut by a snap length) was may be just what seems to be missing.
+                strand.blind.down |= unreadable[hop];
+                strand.blind.up |= unreadable[hop];
+                strand
+            })
+            .collect()
+    }
+
+    /// What went straight between elements that the first request did not connect, because those
+    /// between them are not in the route set; a message seen on two such hops once.
+    fn shortcut(&self, by_hop: &[Vec<(Token, MessageNo)>], carries: &[bool]) -> Vec<(Token, MessageNo)> {
+        let passing = by_hop.iter().zip(carries).filter(|(_, carries)| !**carries).flat_map(|(tokens, _)| tokens);
+        let mut lent: Vec<(Token, MessageNo)> =
+            passing.filter(|(token, _)| token.verb.is_in_dialog()).copied().collect();
+        lent.sort_unstable_by_key(|(_, no)| *no);
+        let mut known = BTreeSet::new();
+        lent.retain(|(token, no)| {
+            let message = self.view.sip(*no);
+            known.insert((*token, message.cseq_number(), message.from_tag()))
+        });
+        lent.truncate(TOKENS);
+        lent
+    }
+
+    /// A further final response to the same request: that of another fork, or the same one worded anew.
+    fn repeats_final(&self, no: MessageNo) -> bool {
+        let Some(idx) = self.view.call.message(no).transaction else {
+            return false;
+        };
+        let first = self.view.call.transaction(idx).final_response;
+        let class_of = |no: MessageNo| class(self.view.sip(no).status().unwrap_or(0));
+        first.is_some_and(|first| first < no && class_of(no) > 1 && class_of(first) == class_of(no))
+    }
+
+    /// A further ACK to the same 2xx: each copy of the 2xx gets one (RFC 3261 13.2.2.4).
+    fn repeats_ack(&self, no: MessageNo, acknowledged: &mut Vec<(Acknowledged, Idx<Transaction>)>) -> bool {
+        let Some(idx) = self.view.call.message(no).transaction else {
+            return false;
+        };
+        let transaction = self.view.call.transaction(idx);
+        let Some(invite) = transaction.invite.filter(|_| transaction.method == Method::Ack) else {
+            return false;
+        };
+        let key = (invite, self.view.call.message(no).hop);
+        if let Some((_, first)) = acknowledged.iter().find(|(known, _)| *known == key) {
+            return *first != idx;
+        }
+        if acknowledged.len() < TAGS {
+            acknowledged.push((key, idx));
+        }
+        false
+    }
+
+    /// A branch behind the first hop that failed while the call was answered elsewhere.
+    fn lost_fork(&self, tokens: &[(Token, MessageNo)]) -> bool {
+        let answered = matches!(self.view.call.outcome, Outcome::Answered | Outcome::Active);
+        let Some((_, no)) = tokens.first() else {
+            return false;
+        };
+        let hop = self.view.call.hops[self.view.call.message(*no).hop.at()];
+        let finals = || tokens.iter().filter(|(token, _)| token.verb == Verb::Invite && token.status >= 200);
+        answered && !hop.first && finals().count() > 0 && finals().all(|(token, _)| class(token.status) == 5)
+    }
+
+    fn token(&self, no: MessageNo) -> Option<Token> {
+        let message = self.view.sip(no);
+        let idx = self.view.call.message(no).transaction?;
+        let verb = match self.verbs.get(idx.at()).copied().flatten()? {
+            Verb::Invite if message.is_request() && message.method() == Method::Ack => Verb::AckFailure,
+            Verb::Reinvite if message.is_request() && message.method() == Method::Ack => Verb::AckReinvite,
+            verb => verb,
+        };
+        let transaction = self.view.call.transaction(idx);
+        let status = message.status().unwrap_or(0);
+        let down = self.request_goes_down(no, verb) == message.is_request();
+        let contact = match verb {
+            Verb::Register if !message.is_request() => Contact::Some,
+            Verb::Register if removes_contacts(message) => Contact::Removal,
+            Verb::Register if !message.has(Has::CONTACT) && !message.has(Has::CUT) => Contact::None,
+            _ => Contact::Some,
+        };
+        let is_request = message.is_request();
+        Some(Token {
+            verb,
+            status,
+            down,
+            credentials: is_request && matches!(verb, Verb::Invite | Verb::Register) && has_credentials(message),
+            contact,
+            late: (1..200).contains(&status) && transaction.final_response.is_some_and(|answer| answer < no),
+        })
+    }
+
+    /// Whether the request of this message's transaction goes from the caller's side to the callee's.
+    fn request_goes_down(&self, no: MessageNo, verb: Verb) -> bool {
+        if !verb.is_in_dialog() {
+            return true;
+        }
+        let message = self.view.sip(no);
+        if self.caller_tags.contains(&message.from_tag()) {
+            return true;
+        }
+        if self.caller_tags.contains(&message.to_tag()) {
+            return false;
+        }
+        let call_message = self.view.call.message(no);
+        let hop = self.view.call.hops[call_message.hop.at()];
+        (call_message.from == hop.upstream) == message.is_request()
+    }
+
+    fn strand(&self, hop: Idx<Hop>, own: &[(Token, MessageNo)], shortcut: &[(Token, MessageNo)]) -> Strand {
+        let sees_dialog = own.iter().any(|(token, _)| token.verb.is_in_dialog());
+        let lends = !sees_dialog && own.iter().any(|(token, _)| token.verb == Verb::Invite);
+        let mut all = own.to_vec();
+        if lends {
+            all.extend_from_slice(shortcut);
+            all.sort_by_key(|(_, no)| *no);
+        }
+        let shortcut = shortcut.first().filter(|_| lends).map(|(_, no)| self.view.call.message(*no).hop);
+        let mut strand = Strand {
+            hop,
+            tokens: Vec::with_capacity(all.len().min(TOKENS)),
+            numbers: Vec::with_capacity(all.len().min(TOKENS)),
+            folded: Vec::new(),
+            blind: self.blind(hop, sees_dialog || shortcut.is_some()),
+            shortcut,
+        };
+        for (token, no) in all {
+            if strand.tokens.len() < TOKENS {
+                strand.push(token, no);
+            }
+        }
+        strand
+    }
+
+    fn blind(&self, hop: Idx<Hop>, sees_dialog: bool) -> Blind {
+        let of = self.view.call.hops[hop.at()];
+        let ip =
+            |at: Idx<Participant>| self.view.call.participants[at.at()].addresses.first().map(|address| address.ip);
+        let (Some(up), Some(down)) = (ip(of.upstream), ip(of.downstream)) else {
+            return Blind::default();
+        };
+        Blind {
+            down: is_unseen(self.view, up, down),
+            up: is_unseen(self.view, down, up),
+            dialog: !sees_dialog && !self.is_in_route_set(hop),
+        }
+    }
+
+    /// Whether the requests of the dialog pass this hop: each of its ends is a user agent or named in
+    /// the Record-Route of the 2xx (RFC 3261 12.1, 16.6 item 4). Without a 2xx nothing speaks against it.
+    fn is_in_route_set(&self, idx: Idx<Hop>) -> bool {
+        let hop = self.view.call.hops[idx.at()];
+        let on_hop = |no: &MessageNo| self.view.call.message(*no).hop == idx;
+        let answer = self.view.call.transactions.iter().filter(|t| t.method == Method::Invite).find_map(|t| {
+            let answer = t.final_response.filter(on_hop)?;
+            let message = self.view.sip(answer);
+            message.status().is_some_and(|status| status < 300).then_some(message)
+        });
+        let Some(answer) = answer else { return true };
+        let routes: Vec<String> =
+            answer.record_routes().map(|route| String::from_utf8_lossy(route.uri).into_owned()).take(TAGS).collect();
+        let by_name = routes.iter().any(|uri| !names_an_address(uri));
+        let names = |at: Idx<Participant>| {
+            let addresses = &self.view.call.participants[at.at()].addresses;
+            by_name || addresses.iter().any(|address| routes.iter().any(|uri| uri.contains(&address.ip.to_string())))
+        };
+        if routes.is_empty() {
+            return hop.first && hop.last;
+        }
+        (hop.first || names(hop.upstream)) && (hop.last || names(hop.downstream))
+    }
+}
+
+/// Whether the host of a URI is an IP address.
+fn names_an_address(uri: &str) -> bool {
+    let host = uri.split_once(':').map_or(uri, |(_, rest)| rest);
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    host.starts_with('[') || host.split(['.', ':', ';', '?']).take(4).all(|part| part.parse::<u8>().is_ok())
+}
+
+impl Strand {
+    /// Adds a token. When the last exchange repeats the two before it, it is read like them: a client
+    /// in a loop costs no more than one that tried three times.
+    fn push(&mut self, token: Token, no: MessageNo) {
+        self.tokens.push(token);
+        self.numbers.push(no);
+        let len = self.tokens.len();
+        for period in 2..=PERIOD.min(len / 3) {
+            let (one, two, three) = (len - 3 * period, len - 2 * period, len - period);
+            if self.tokens[one..two] == self.tokens[two..three] && self.tokens[two..three] == self.tokens[three..] {
+                let repeated = self.numbers.drain(three..).enumerate();
+                self.folded.extend(repeated.map(|(at, no)| (no, (two + at) as u32)));
+                self.tokens.truncate(three);
+                return;
+            }
+        }
+    }
+}
+
+/// The tags by which the caller's side of this call is known.
+fn caller_tags(view: CallView<'_>) -> Vec<&[u8]> {
+    let mut tags: Vec<&[u8]> = Vec::new();
+    for (_, transaction) in view.transactions().filter(|(_, t)| t.method == Method::Invite) {
+        let Some(request) = transaction.request.map(|no| view.sip(no)) else {
+            continue;
+        };
+        if request.to_tag().is_empty()
+            && !request.from_tag().is_empty()
+            && !tags.contains(&request.from_tag())
+            && tags.len() < TAGS
+        {
+            tags.push(request.from_tag());
+        }
+    }
+    if tags.is_empty() {
+        tags.extend(
+            view.call.dialogs.iter().take(TAGS).map(|dialog| &dialog.caller_tag[..]).filter(|tag| !tag.is_empty()),
+        );
+    }
+    tags
+}
+
+/// Address and port of a media stream.
+pub(super) type MediaAddress = (Vec<u8>, u16);
+
+/// Where a media stream goes, and in which directions.
+type Flowing = (Vec<u8>, u16, Direction);
+
+/// Where the first media stream of a message's SDP goes.
+pub(super) fn media_address(message: &Message) -> Option<MediaAddress> {
+    media(message).map(|(address, port, _)| (address, port))
+}
+
+fn media(message: &Message) -> Option<Flowing> {
+    let sdp = message.sdp()?;
+    let first = sdp.media.first()?;
+    let address = first.connection.or(sdp.connection).unwrap_or_default();
+    Some((address.to_vec(), first.port, first.direction))
+}
+
+/// The re-INVITEs, on every hop, whose offer or answer sends media elsewhere or in other directions than
+/// that side's description before; one without captured request counts, as nobody knows. Sorted.
+fn moving_invites(view: CallView<'_>) -> Vec<Idx<Transaction>> {
+    if !view.transactions().any(|(idx, t)| t.method == Method::Invite && !is_initial_invite(view, idx)) {
+        return Vec::new();
+    }
+    let mut last: BTreeMap<(Idx<Hop>, &[u8]), Flowing> = BTreeMap::new();
+    let mut moved = Vec::new();
+    for (no, seen) in view.messages() {
+        let message = &seen.message;
+        let call_message = view.call.message(no);
+        let Some(idx) = call_message.transaction.filter(|_| call_message.copy.is_none()) else {
+            continue;
+        };
+        let transaction = view.call.transaction(idx);
+        if !matches!(transaction.method, Method::Invite | Method::Ack | Method::Update | Method::Prack) {
+            continue;
+        }
+        let is_reinvite = transaction.method == Method::Invite && !is_initial_invite(view, idx);
+        if is_reinvite && transaction.request.is_none() {
+            moved.push(idx);
+        }
+        let Some(now) = media(message) else { continue };
+        let side = if message.is_request() { message.from_tag() } else { message.to_tag() };
+        if last.len() >= TAGS && !last.contains_key(&(call_message.hop, side)) {
+            continue;
+        }
+        let before = last.insert((call_message.hop, side), now.clone());
+        // What passes another hop than before has no description there yet: any of that side will do.
+        let before = before.or_else(|| {
+            last.iter().find(|((hop, tag), _)| *tag == side && *hop != call_message.hop).map(|(_, m)| m.clone())
+        });
+        if is_reinvite && before.is_some_and(|before| before != now) {
+            moved.push(idx);
+        }
+    }
+    moved.sort_unstable();
+    moved.dedup();
+    moved
+}
+
+/// The realms that a request has credentials for.
+pub(super) fn realms(message: &Message) -> Vec<&[u8]> {
+    message.credentials().map(|credentials| credentials.realm).take(8).collect()
+}

@@ -1,0 +1,502 @@
+//! The language of .flow files: text to [`ReferenceFlow`] and back. docs/flows.md teaches it.
+
+use super::facts::Fact;
+use super::model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
+use super::token::{Contact, Verb};
+use crate::base::Error;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_while, take_while1};
+use nom::character::complete::{char, digit1, space0, space1};
+use nom::combinator::{map, opt, recognize, value, verify};
+use nom::multi::separated_list1;
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+use std::fmt::{self, Write as _};
+
+/// Blocks within blocks; the standard's flows need three.
+const DEPTH: usize = 16;
+/// Runs in one `any order`: more make the automaton explode.
+const RUNS: usize = 4;
+/// Messages in one `any order`, for the same reason.
+const RUN_STEPS: usize = 12;
+
+/// Parses the text of a .flow file; `name` is what errors call it.
+///
+/// # Errors
+/// [`Error::FlowSyntax`] with the line and column where something else was expected, and what.
+pub fn parse(name: &str, text: &str) -> Result<ReferenceFlow, Error> {
+    let mut reader = Reader::new(text);
+    reader.flow().map_err(|problem| problem.into_error(name, text))
+}
+
+/// Where the text is wrong, as a rest of it.
+struct Problem<'a> {
+    at: &'a str,
+    why: String,
+}
+
+impl Problem<'_> {
+    fn into_error(self, name: &str, text: &str) -> Error {
+        let offset = text.len() - self.at.len();
+        let before = text.get(..offset).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        Error::FlowSyntax { name: name.to_owned(), line, column, why: self.why }
+    }
+}
+
+type Parsed<'a, T> = Result<T, Problem<'a>>;
+
+/// The lines of a file, without comments and blank ones; a block's braces are tokens of their own.
+struct Reader<'a> {
+    rest: &'a str,
+    roles: Vec<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { rest: text, roles: Vec::new() }
+    }
+
+    /// Passes over blank space and comments.
+    fn skip(&mut self) {
+        loop {
+            self.rest = self.rest.trim_start();
+            if !self.rest.starts_with('#') {
+                return;
+            }
+            self.rest = self.rest.find('\n').map_or("", |end| &self.rest[end..]);
+        }
+    }
+
+    fn fail<T>(&self, expected: &str) -> Parsed<'a, T> {
+        let found: String = self.rest.chars().take_while(|c| !c.is_whitespace()).take(24).collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { format!("'{found}'") };
+        Err(Problem { at: self.rest, why: format!("expected {expected}, found {found}") })
+    }
+
+    /// The word `word`, if it comes next.
+    fn take(&mut self, word: &str) -> bool {
+        self.skip();
+        match keyword(word, self.rest) {
+            Ok((rest, _)) => {
+                self.rest = rest;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn open(&mut self) -> Parsed<'a, ()> {
+        if self.take("{") { Ok(()) } else { self.fail("'{'") }
+    }
+
+    /// Runs a parser on the rest of this line.
+    fn run<T>(&mut self, expected: &str, mut parser: impl FnMut(&'a str) -> IResult<&'a str, T>) -> Parsed<'a, T> {
+        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        match parser(self.rest) {
+            Ok((rest, parsed)) => {
+                self.rest = rest;
+                Ok(parsed)
+            }
+            Err(nom::Err::Error(error) | nom::Err::Failure(error)) => {
+                self.rest = error.input;
+                self.fail(expected)
+            }
+            Err(nom::Err::Incomplete(_)) => self.fail(expected),
+        }
+    }
+
+    fn end_of_line(&mut self) -> Parsed<'a, ()> {
+        let rest = self.rest.trim_start_matches([' ', '\t', '\r']);
+        if rest.is_empty() || rest.starts_with(['\n', '#', '}']) {
+            self.rest = rest;
+            return Ok(());
+        }
+        self.rest = rest;
+        self.fail("the end of the line")
+    }
+
+    fn flow(&mut self) -> Parsed<'a, ReferenceFlow> {
+        if !self.take("flow") {
+            return self.fail("'flow NAME: TITLE'");
+        }
+        let name = self.run("a name such as bcp75/3.1", |i| terminated(flow_name, char(':')).parse(i))?;
+        let title = self.run("a title", text_line)?;
+        let section = if self.take("section") { self.run("where it is printed", text_line)? } else { "" };
+        let kind = self.kind()?;
+        let mut when = Vec::new();
+        while self.take("when") {
+            when.extend(self.run("facts such as 'answered, not proxy'", facts)?);
+            self.end_of_line()?;
+        }
+        self.roles()?;
+        if !self.take("ladder") {
+            return self.fail("'ladder {'");
+        }
+        let ladder = self.block(0)?;
+        self.skip();
+        if !self.rest.is_empty() {
+            return self.fail("the end of the file");
+        }
+        Ok(ReferenceFlow {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            section: section.to_owned(),
+            kind,
+            when,
+            roles: self.roles.iter().map(|role| (*role).to_owned()).collect(),
+            ladder,
+        })
+    }
+
+    fn kind(&mut self) -> Parsed<'a, FlowKind> {
+        if !self.take("kind") {
+            return self.fail("'kind call' or 'kind registration'");
+        }
+        let kind = self.run("'call' or 'registration'", |i| {
+            alt((
+                value(FlowKind::Call, |i| keyword("call", i)),
+                value(FlowKind::Registration, |i| keyword("registration", i)),
+            ))
+            .parse(i)
+        })?;
+        self.end_of_line()?;
+        Ok(kind)
+    }
+
+    fn roles(&mut self) -> Parsed<'a, ()> {
+        if !self.take("roles") {
+            return self.fail("'roles NAME, NAME, ...', 'when' or 'kind'");
+        }
+        self.roles =
+            self.run("names of roles, caller first", |i| separated_list1((space0, char(','), space0), word).parse(i))?;
+        self.end_of_line()
+    }
+
+    fn block(&mut self, depth: usize) -> Parsed<'a, Vec<Part>> {
+        self.open()?;
+        if depth > DEPTH {
+            return self.fail("fewer blocks within blocks");
+        }
+        let mut parts = Vec::new();
+        while !self.take("}") {
+            parts.push(self.part(depth + 1)?);
+        }
+        Ok(parts)
+    }
+
+    fn blocks(&mut self, separator: &str, depth: usize) -> Parsed<'a, Vec<Vec<Part>>> {
+        let mut blocks = vec![self.block(depth)?];
+        while self.take(separator) {
+            blocks.push(self.block(depth)?);
+        }
+        Ok(blocks)
+    }
+
+    fn part(&mut self, depth: usize) -> Parsed<'a, Part> {
+        self.skip();
+        let start = self.rest;
+        if self.rest.is_empty() {
+            return self.fail("a step or '}'");
+        }
+        if self.take("optional") {
+            return Ok(Part::Optional(self.block(depth)?));
+        }
+        if self.take("repeat") {
+            return Ok(Part::Repeat(self.block(depth)?));
+        }
+        if self.take("either") {
+            if self.take("side") {
+                return Ok(Part::EitherSide(self.block(depth)?));
+            }
+            return Ok(Part::Either(self.blocks("or", depth)?));
+        }
+        if self.take("any") {
+            if !self.take("order") {
+                return self.fail("'order'");
+            }
+            let blocks = self.blocks("and", depth)?;
+            return any_order(blocks).ok_or_else(|| Problem {
+                at: start,
+                why: format!("expected at most {RUNS} runs of plain steps, {RUN_STEPS} in all, joined by 'and'"),
+            });
+        }
+        if self.take("media") {
+            let from = self.role()?;
+            self.run("'<->'", |i| tag("<->").parse(i))?;
+            let to = self.role()?;
+            self.end_of_line()?;
+            return Ok(Part::Media(from, to));
+        }
+        self.step().map(Part::Step)
+    }
+
+    fn role(&mut self) -> Parsed<'a, usize> {
+        let start = self.rest.trim_start_matches([' ', '\t']);
+        let name = self.run("a role", word)?;
+        let known = self.roles.iter().position(|role| *role == name);
+        known.ok_or_else(|| Problem {
+            at: start,
+            why: format!("expected a role, found '{name}', which is none of them"),
+        })
+    }
+
+    fn step(&mut self) -> Parsed<'a, Step> {
+        let label = self.run("a step", |i| opt(terminated(label, space1)).parse(i))?;
+        let from = self.role()?;
+        self.run("'->'", |i| tag("->").parse(i))?;
+        let to = self.role()?;
+        self.run("':'", |i| char(':').parse(i))?;
+        let message = self.run("a request such as INVITE, or a status such as 200", pattern)?;
+        self.end_of_line()?;
+        Ok(Step { label: label.unwrap_or_default().to_owned(), from, to, message })
+    }
+}
+
+fn any_order(blocks: Vec<Vec<Part>>) -> Option<Part> {
+    let steps: usize = blocks.iter().map(Vec::len).sum();
+    if blocks.len() > RUNS || steps > RUN_STEPS {
+        return None;
+    }
+    let plain = |part| match part {
+        Part::Step(step) => Some(step),
+        _ => None,
+    };
+    let runs: Option<Vec<Vec<Step>>> = blocks.into_iter().map(|run| run.into_iter().map(plain).collect()).collect();
+    runs.map(Part::AnyOrder)
+}
+
+/// `word`, and not only the beginning of a longer one.
+fn keyword<'a>(word: &str, input: &'a str) -> IResult<&'a str, &'a str> {
+    let (rest, found) = tag(word).parse(input)?;
+    if word.ends_with(is_word) && rest.starts_with(is_word) {
+        return Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Tag)));
+    }
+    Ok((rest, found))
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == '-'
+}
+
+fn word(input: &str) -> IResult<&str, &str> {
+    // "alice->bob" is a role and an arrow.
+    recognize(separated_list1(char('-'), take_while1(|c: char| is_word(c) && c != '-'))).parse(input)
+}
+
+fn flow_name(input: &str) -> IResult<&str, &str> {
+    take_while1(|c: char| is_word(c) || c == '/' || c == '.').parse(input)
+}
+
+fn text_line(input: &str) -> IResult<&str, &str> {
+    let (rest, line) = take_while(|c| c != '\n' && c != '#').parse(input)?;
+    Ok((rest, line.trim()))
+}
+
+/// A label is a letter and digits: "F4".
+fn label(input: &str) -> IResult<&str, &str> {
+    recognize((verify(nom::character::complete::anychar, char::is_ascii_uppercase), digit1)).parse(input)
+}
+
+fn facts(input: &str) -> IResult<&str, Vec<(Fact, bool)>> {
+    let fact = |input| {
+        let (rest, negated) = opt(terminated(|i| keyword("not", i), space1)).parse(input)?;
+        let (rest, name) = take_while1(|c: char| c.is_alphanumeric() || c == ' ' || c == '-').parse(rest)?;
+        match Fact::from_name(name.trim()) {
+            Some(fact) => Ok((rest, (fact, negated.is_none()))),
+            None => Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::OneOf))),
+        }
+    };
+    separated_list1((char(','), space0), fact).parse(input)
+}
+
+fn verb(input: &str) -> IResult<&str, Verb> {
+    // The longer names first: "ACK to failure" begins like "ACK".
+    let mut names = Verb::NAMES;
+    names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
+    for (verb, name) in names {
+        if let Ok((rest, _)) = keyword(name, input) {
+            return Ok((rest, verb));
+        }
+    }
+    Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::OneOf)))
+}
+
+/// `200`, `2xx`, `180-189`, and several of them with `|` between.
+fn statuses(input: &str) -> IResult<&str, Vec<(u16, u16)>> {
+    separated_list1((space0, char('|'), space0), status).parse(input)
+}
+
+fn status(input: &str) -> IResult<&str, (u16, u16)> {
+    let class =
+        map(terminated(verify(nom::character::complete::anychar, |c| ('1'..='6').contains(c)), tag("xx")), |c| {
+            let hundreds = c.to_digit(10).map_or(0, |digit| digit as u16) * 100;
+            // 100 only says that the next hop is there; the other 1xx come from the far end.
+            if hundreds == 100 { (101, 199) } else { (hundreds, hundreds + 99) }
+        });
+    let code = |i| verify(nom::character::complete::u16, |code| (100..700).contains(code)).parse(i);
+    let range = map((code, opt(preceded(char('-'), code))), |(low, high)| (low, high.unwrap_or(low)));
+    verify(alt((class, range)), |(low, high)| low <= high).parse(input)
+}
+
+fn pattern(input: &str) -> IResult<&str, Pattern> {
+    let (mut rest, mut pattern) = alt((response, map(verb, Pattern::request))).parse(input)?;
+    loop {
+        let (next, _) = opt((space0, char(','))).parse(rest)?;
+        let next = next.trim_start_matches([' ', '\t']);
+        match guard(next, &mut pattern) {
+            Ok((after, ())) => rest = after,
+            Err(_) if next.is_empty() || next.starts_with(['\n', '\r', '#', '}']) => {
+                return Ok((rest, pattern));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn response(input: &str) -> IResult<&str, Pattern> {
+    let (rest, status) = statuses(input)?;
+    let (rest, verb) = preceded((space1, |i| keyword("to", i), space1), verb).parse(rest)?;
+    Ok((rest, Pattern { status, ..Pattern::request(verb) }))
+}
+
+fn guard<'a>(input: &'a str, pattern: &mut Pattern) -> IResult<&'a str, ()> {
+    if let Ok((rest, _)) = keyword("without credentials", input) {
+        pattern.credentials = Some(false);
+        return Ok((rest, ()));
+    }
+    if let Ok((rest, _)) = keyword("with credentials", input) {
+        pattern.credentials = Some(true);
+        let answers = preceded((space1, |i| keyword("for", i), space1), label);
+        let (rest, answers) = opt(answers).parse(rest)?;
+        answers.unwrap_or_default().clone_into(&mut pattern.answers);
+        return Ok((rest, ()));
+    }
+    for (contact, name) in CONTACTS {
+        if let Ok((rest, _)) = keyword(name, input) {
+            pattern.contact = Some(contact);
+            return Ok((rest, ()));
+        }
+    }
+    Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::OneOf)))
+}
+
+const CONTACTS: [(Contact, &str); 3] =
+    [(Contact::None, "without contact"), (Contact::Some, "with contact"), (Contact::Removal, "removing contacts")];
+
+impl fmt::Display for ReferenceFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "flow {}: {}", self.name, self.title)?;
+        if !self.section.is_empty() {
+            writeln!(f, "section {}", self.section)?;
+        }
+        let kind = match self.kind {
+            FlowKind::Call => "call",
+            FlowKind::Registration => "registration",
+        };
+        writeln!(f, "kind {kind}")?;
+        let facts: Vec<String> = self
+            .when
+            .iter()
+            .map(|(fact, holds)| format!("{}{}", if *holds { "" } else { "not " }, fact.name()))
+            .collect();
+        if !facts.is_empty() {
+            writeln!(f, "when {}", facts.join(", "))?;
+        }
+        writeln!(f, "roles {}\n\nladder {{", self.roles.join(", "))?;
+        self.write_parts(f, &self.ladder, 1)?;
+        writeln!(f, "}}")
+    }
+}
+
+impl ReferenceFlow {
+    fn write_parts(&self, f: &mut fmt::Formatter<'_>, parts: &[Part], depth: usize) -> fmt::Result {
+        let indent = "  ".repeat(depth);
+        for part in parts {
+            f.write_str(&indent)?;
+            match part {
+                Part::Step(step) => self.write_step(f, step)?,
+                Part::Media(from, to) => {
+                    writeln!(f, "media {} <-> {}", self.roles[*from], self.roles[*to])?;
+                }
+                Part::Optional(parts) => self.write_blocks(f, "optional", "", &[parts], depth)?,
+                Part::Repeat(parts) => self.write_blocks(f, "repeat", "", &[parts], depth)?,
+                Part::EitherSide(parts) => {
+                    self.write_blocks(f, "either side", "", &[parts], depth)?;
+                }
+                Part::Either(ways) => {
+                    let ways: Vec<&Vec<Part>> = ways.iter().collect();
+                    self.write_blocks(f, "either", "or", &ways, depth)?;
+                }
+                Part::AnyOrder(runs) => {
+                    let runs: Vec<Vec<Part>> =
+                        runs.iter().map(|run| run.iter().cloned().map(Part::Step).collect()).collect();
+                    let runs: Vec<&Vec<Part>> = runs.iter().collect();
+                    self.write_blocks(f, "any order", "and", &runs, depth)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn write_blocks(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        word: &str,
+        between: &str,
+        blocks: &[&Vec<Part>],
+        depth: usize,
+    ) -> fmt::Result {
+        let indent = "  ".repeat(depth);
+        write!(f, "{word} {{")?;
+        for (at, block) in blocks.iter().enumerate() {
+            if at > 0 {
+                write!(f, "{indent}}} {between} {{")?;
+            }
+            f.write_char('\n')?;
+            self.write_parts(f, block, depth + 1)?;
+        }
+        writeln!(f, "{indent}}}")
+    }
+
+    fn write_step(&self, f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+        if !step.label.is_empty() {
+            write!(f, "{} ", step.label)?;
+        }
+        writeln!(f, "{} -> {}: {}", self.roles[step.from], self.roles[step.to], step.message)
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (low, high)) in self.status.iter().enumerate() {
+            if at > 0 {
+                f.write_char('|')?;
+            }
+            match (low, high) {
+                (101, 199) => f.write_str("1xx")?,
+                (low, high) if low == high => write!(f, "{low}")?,
+                (low, high) if low % 100 == 0 && *high == low + 99 => write!(f, "{}xx", low / 100)?,
+                (low, high) => write!(f, "{low}-{high}")?,
+            }
+        }
+        if !self.status.is_empty() {
+            f.write_str(" to ")?;
+        }
+        f.write_str(self.verb.name())?;
+        let credentials = match self.credentials {
+            Some(true) => " with credentials",
+            Some(false) => " without credentials",
+            None => "",
+        };
+        f.write_str(credentials)?;
+        if !self.answers.is_empty() {
+            write!(f, " for {}", self.answers)?;
+        }
+        match CONTACTS.iter().find(|(contact, _)| Some(*contact) == self.contact) {
+            Some((_, name)) => write!(f, ", {name}"),
+            None => Ok(()),
+        }
+    }
+}
