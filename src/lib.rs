@@ -7,5 +7,6 @@ pub mod call;
 pub mod capture;
 pub mod flow;
 pub mod net;
+pub mod rules;
 pub mod session;
 pub mod sip;

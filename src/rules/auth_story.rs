@@ -1,0 +1,211 @@
+//! Who was challenged and what was sent in answer: the story that the A rules judge.
+//!
+//! RFC 3261 22 and RFC 2617: a server answers 401 (a proxy 407) with a challenge, a realm and a nonce;
+//! the client repeats the request with credentials for that realm. Only requests as their client sent
+//! them are looked at: a challenge that proxies pass back is one challenge, not one per hop.
+
+use super::facts::{TransactionNo, status, time};
+use super::subject;
+use crate::analysis::CallView;
+use crate::base::Timestamp;
+use crate::session::{MessageNo, Transaction};
+use crate::sip::{Challenge, Credentials, Facts, Method};
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+/// How many earlier requests of the same client may explain a challenge. A guesser sends thousands
+/// under one Call-ID, and each of them must not look through all the others.
+const LOOK_BACK: usize = 64;
+
+/// One request of a client, with what it carried and how it was answered.
+pub(super) struct Attempt<'a> {
+    /// The request.
+    pub request: MessageNo,
+    /// Its transaction.
+    pub transaction: &'a Transaction,
+    /// Index of its transaction.
+    pub at: TransactionNo,
+    /// Credentials that were computed for a challenge (a first IMS REGISTER has empty ones).
+    pub credentials: Vec<Credentials<'a>>,
+    /// The first final response.
+    pub answer: Option<MessageNo>,
+    /// Its status; 0 when there is none.
+    pub status: u16,
+    /// What it asks for.
+    pub challenges: Vec<Challenge<'a>>,
+}
+
+/// What a challenge says about the credentials that the challenged request carried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// They were for this realm and the nonce of its last challenge: they are wrong.
+    Wrong,
+    /// They are fine, but the nonce is too old (`stale=true`, RFC 2617 3.2.1).
+    Stale,
+    /// They were for another nonce; nothing is said about the password.
+    OtherNonce,
+}
+
+/// The requests of one method that one client sent for one user, in order.
+pub(super) struct Story<'a> {
+    /// The call.
+    pub view: CallView<'a>,
+    /// The method.
+    pub method: Method,
+    /// In order of capture.
+    pub attempts: Vec<Attempt<'a>>,
+}
+
+/// The stories of a call in which anybody was challenged or sent credentials.
+pub(super) fn stories(view: CallView<'_>) -> Vec<Story<'_>> {
+    let mut stories: Vec<Story<'_>> = Vec::new();
+    if !view.call.messages.iter().any(|message| concerned(view, message.seen.at())) {
+        return stories;
+    }
+    let mut known: HashMap<(IpAddr, Method, &[u8]), usize> = HashMap::new();
+    for (at, transaction) in view.transactions() {
+        let Some(attempt) = attempt(view, at, transaction) else {
+            continue;
+        };
+        let key = (transaction.connection.src.ip, transaction.method, view.sip(attempt.request).from_uri());
+        let story = *known.entry(key).or_insert_with(|| {
+            stories.push(Story { view, method: transaction.method, attempts: Vec::new() });
+            stories.len() - 1
+        });
+        stories[story].attempts.push(attempt);
+    }
+    stories
+}
+
+fn concerned(view: CallView<'_>, seen: usize) -> bool {
+    let message = &view.analysis.seen[seen].message;
+    matches!(message.status(), Some(401 | 407))
+        || message.has(Facts::AUTHORIZATION)
+        || message.has(Facts::PROXY_AUTHORIZATION)
+}
+
+fn attempt<'a>(view: CallView<'a>, at: TransactionNo, transaction: &'a Transaction) -> Option<Attempt<'a>> {
+    if transaction.upstream.is_some() || matches!(transaction.method, Method::Ack | Method::Cancel) {
+        return None;
+    }
+    let request = transaction.request?;
+    let answer = transaction.final_response;
+    let status = answer.map_or(0, |no| status(view, no));
+    let challenges = match (answer, status) {
+        (Some(no), 401 | 407) => view.sip(no).challenges().collect(),
+        _ => Vec::new(),
+    };
+    let computed = |c: &Credentials<'_>| !c.nonce.is_empty() && !c.response.is_empty();
+    let credentials = view.sip(request).credentials().filter(computed).collect();
+    Some(Attempt { request, transaction, at, credentials, answer, status, challenges })
+}
+
+impl<'a> Attempt<'a> {
+    /// Whether the answer asks for credentials.
+    pub(super) fn challenged(&self) -> bool {
+        matches!(self.status, 401 | 407)
+    }
+
+    /// The credentials that answer `challenge`: for its realm, or at least for its nonce.
+    pub(super) fn answering(&self, challenge: &Challenge<'_>) -> Option<&Credentials<'a>> {
+        self.credentials.iter().find(|c| c.realm == challenge.realm).or_else(|| self.for_nonce(challenge.nonce))
+    }
+
+    /// The credentials for `nonce`.
+    pub(super) fn for_nonce(&self, nonce: &[u8]) -> Option<&Credentials<'a>> {
+        self.credentials.iter().find(|c| !nonce.is_empty() && c.nonce == nonce)
+    }
+
+    /// The digest challenges of the answer.
+    pub(super) fn digests(&self) -> impl Iterator<Item = &Challenge<'a>> {
+        self.challenges.iter().filter(|challenge| challenge.scheme.eq_ignore_ascii_case(b"Digest"))
+    }
+}
+
+impl<'a> Story<'a> {
+    /// When the request of `attempt` passed.
+    pub(super) fn asked(&self, attempt: &Attempt<'_>) -> Timestamp {
+        time(self.view, attempt.request)
+    }
+
+    /// When its final response passed.
+    pub(super) fn answered(&self, attempt: &Attempt<'_>) -> Timestamp {
+        time(self.view, attempt.answer.unwrap_or(attempt.request))
+    }
+
+    /// Whether attempt number `n` carried credentials that its answer does not accept, with the
+    /// challenge that says so.
+    pub(super) fn refusal(&self, n: usize) -> Option<(Refusal, &Challenge<'a>, &Credentials<'a>)> {
+        let attempt = self.attempts.get(n).filter(|attempt| attempt.challenged())?;
+        // A server may offer several algorithms for one realm (RFC 8760 2.3).
+        let (challenge, credentials) = attempt
+            .digests()
+            .filter_map(|challenge| Some((challenge, attempt.answering(challenge)?)))
+            .min_by_key(|(challenge, sent)| !challenge.algorithm.eq_ignore_ascii_case(sent.algorithm))?;
+        let refusal = if challenge.stale {
+            Refusal::Stale
+        } else if self.resynchronises(attempt) || self.accepted(n, credentials.nonce) {
+            Refusal::OtherNonce
+        } else if credentials.nonce == challenge.nonce || self.current(n, challenge.realm, credentials.nonce) {
+            Refusal::Wrong
+        } else {
+            Refusal::OtherNonce
+        };
+        Some((refusal, challenge, credentials))
+    }
+
+    /// Whether `nonce` is that of the last challenge for `realm` before attempt `n` was made, or of
+    /// one for its own realm when the client answered under another name.
+    fn current(&self, n: usize, realm: &[u8], nonce: &[u8]) -> bool {
+        self.last_challenge(n, realm).is_some_and(|challenge| challenge.nonce == nonce)
+    }
+
+    /// The last digest challenge for `realm` that the client had seen when it made attempt `n`.
+    pub(super) fn last_challenge(&self, n: usize, realm: &[u8]) -> Option<&Challenge<'a>> {
+        let asked = self.attempts[n].request;
+        let earlier = self.before(n).iter().rev().filter(|before| before.answer.is_some_and(|no| no < asked));
+        earlier.flat_map(Attempt::digests).find(|challenge| challenge.realm == realm)
+    }
+
+    fn before(&self, n: usize) -> &[Attempt<'a>] {
+        &self.attempts[n.saturating_sub(LOOK_BACK)..n]
+    }
+
+    /// Whether credentials with `nonce` were accepted before attempt `n`: then the nonce has grown
+    /// old since, whether the server says so or not.
+    fn accepted(&self, n: usize, nonce: &[u8]) -> bool {
+        self.before(n).iter().any(|before| {
+            before.status != 0 && !before.challenged() && before.status != 403 && before.for_nonce(nonce).is_some()
+        })
+    }
+
+    /// AKA asks the network for a new sequence number with `auts` (RFC 3310 3.4): no wrong password.
+    fn resynchronises(&self, attempt: &Attempt<'_>) -> bool {
+        use crate::sip::HeaderName::{Authorization, ProxyAuthorization};
+        let message = self.view.sip(attempt.request);
+        let mut values = message.values(Authorization).chain(message.values(ProxyAuthorization));
+        values.any(|value| value.windows(5).any(|w| w.eq_ignore_ascii_case(b"auts=")))
+    }
+
+    /// "sip:bob@example.com could not register at 192.0.2.1".
+    pub(super) fn failure(&self, attempt: &Attempt<'_>) -> String {
+        subject::attempt(self.view, attempt.request)
+    }
+
+    /// Attempts that follow each other without a final response other than a challenge, as ranges of
+    /// [`Story::attempts`]; the attempt that got the other answer ends its range.
+    pub(super) fn runs(&self) -> Vec<std::ops::Range<usize>> {
+        let mut runs = Vec::new();
+        let mut start = 0;
+        for (n, attempt) in self.attempts.iter().enumerate() {
+            if attempt.status != 0 && !attempt.challenged() {
+                runs.push(start..n + 1);
+                start = n + 1;
+            }
+        }
+        if start < self.attempts.len() {
+            runs.push(start..self.attempts.len());
+        }
+        runs
+    }
+}

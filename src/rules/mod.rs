@@ -1,0 +1,170 @@
+//! The rules: one deviation each, judged on a call or on the capture as a whole.
+//!
+//! A rule is one file (or one tight family per file), one line in the table, one page in docs/rules,
+//! and a bad and a good case in testdata/rules.
+
+mod abuse;
+mod ack;
+mod ack_failure;
+mod auth_form;
+mod auth_refused;
+mod auth_retry;
+mod auth_story;
+mod bye;
+mod cancel;
+mod capture_gaps;
+mod capture_health;
+mod delivery;
+mod dialog;
+mod facts;
+mod finding;
+mod form;
+mod forwarding;
+mod hops;
+mod identity;
+mod late;
+mod offer;
+mod options;
+mod overload;
+mod redirect;
+mod refused;
+mod registration;
+mod reliable;
+mod repeats;
+mod responses;
+mod status_words;
+mod subject;
+mod subscribe;
+mod unanswered;
+
+pub use finding::{Finding, Meta, MissingMessage, Severity};
+
+use crate::analysis::{Analysis, CallView};
+use crate::base::limits;
+use crate::flow::FlowMatch;
+use std::collections::BTreeMap;
+
+/// What a rule about one call may look at.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The call and, through it, the whole analysis.
+    pub view: CallView<'a>,
+    /// How the call compares with its reference flow.
+    pub flow: &'a FlowMatch,
+}
+
+/// What a rule about the whole capture may look at.
+#[derive(Clone, Copy)]
+pub struct CaptureContext<'a> {
+    /// The whole analysis.
+    pub analysis: &'a Analysis,
+    /// One match per call.
+    pub flows: &'a [FlowMatch],
+}
+
+/// A rule. Every level has a default that finds nothing; a rule implements the one it needs.
+pub trait Rule: Sync {
+    /// The deviations it reports; a family has several.
+    fn metas(&self) -> &'static [&'static Meta];
+
+    /// Judges one call.
+    fn call(&self, _context: Context<'_>, _findings: &mut Vec<Finding>) {}
+
+    /// Judges the capture as a whole, after all calls.
+    fn capture(&self, _context: CaptureContext<'_>, _findings: &mut Vec<Finding>) {}
+}
+
+/// All rules.
+pub static RULES: &[&dyn Rule] = &[
+    &unanswered::Unanswered,
+    &late::FirstResponseLate,
+    &late::InviteNeverEnds,
+    &repeats::Repeats,
+    &responses::Responses,
+    &identity::Identity,
+    &ack::AckTo2xx,
+    &ack_failure::AckToFailure,
+    &offer::OfferAnswer,
+    &cancel::Cancel,
+    &bye::Bye,
+    &dialog::InDialog,
+    &reliable::PrackMissing,
+    &subscribe::NotifyMissing,
+    &auth_retry::ChallengeFollowUp,
+    &auth_refused::RefusedCredentials,
+    &auth_form::FormOfCredentials,
+    &registration::Registration,
+    &redirect::Redirection,
+    &overload::RetryAfter,
+    &hops::Hops,
+    &forwarding::Forwarding,
+    &options::Keepalive,
+    &delivery::Unreachable,
+    &delivery::Oversized,
+    &form::Form,
+    &refused::Outcomes,
+    &capture_health::CaptureHealth,
+    &capture_gaps::CaptureGaps,
+    &abuse::Abuse,
+];
+
+/// What every rule reports, in the order of the codes.
+pub fn metas() -> Vec<&'static Meta> {
+    let mut metas: Vec<_> = RULES.iter().flat_map(|rule| rule.metas().iter().copied()).collect();
+    metas.sort_by_key(|meta| meta.code);
+    metas
+}
+
+/// The findings of a whole analysis: those of the capture first, then call by call, worst first.
+pub fn check(analysis: &Analysis, flows: &[FlowMatch]) -> Vec<Finding> {
+    use rayon::prelude::*;
+    let mut findings = Vec::new();
+    for rule in RULES {
+        rule.capture(CaptureContext { analysis, flows }, &mut findings);
+    }
+    let of_calls: Vec<Vec<Finding>> =
+        (0..analysis.calls.len()).into_par_iter().map(|call| check_call(analysis, call, &flows[call])).collect();
+    findings.extend(of_calls.into_iter().flatten());
+    findings
+}
+
+/// The findings of one call, worst first, then in order of capture.
+pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch) -> Vec<Finding> {
+    let context = Context { view: analysis.view(call), flow };
+    let mut findings = Vec::new();
+    for rule in RULES {
+        rule.call(context, &mut findings);
+    }
+    for finding in &mut findings {
+        finding.call = Some(call);
+        if finding.frames.is_empty() {
+            finding.frames = finding.messages.iter().map(|no| context.view.frame(*no)).collect();
+        }
+    }
+    findings.sort_by(|a, b| {
+        b.severity.cmp(&a.severity).then(a.frames.first().cmp(&b.frames.first())).then(a.rule.code.cmp(b.rule.code))
+    });
+    keep_some(&mut findings);
+    findings
+}
+
+/// A flood within one call gives the same finding thousands of times: the first ones say it all, and
+/// the last of them says how many more there are.
+fn keep_some(findings: &mut Vec<Finding>) {
+    let mut counts: BTreeMap<(&str, Severity), usize> = BTreeMap::new();
+    findings.retain(|finding| {
+        let count = counts.entry((finding.rule.code, finding.severity)).or_default();
+        *count += 1;
+        *count <= limits::FINDINGS_OF_A_RULE
+    });
+    for ((code, severity), count) in counts {
+        let alike = |finding: &&mut Finding| finding.rule.code == code && finding.severity == severity;
+        if count > limits::FINDINGS_OF_A_RULE
+            && let Some(last) = findings.iter_mut().rfind(alike)
+        {
+            let more = count - limits::FINDINGS_OF_A_RULE;
+            let more = more.to_string();
+            last.detail.extend([" The same was found ", &more, " more times in this call."]);
+        }
+    }
+}
