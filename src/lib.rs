@@ -7,6 +7,7 @@ pub mod call;
 pub mod capture;
 pub mod flow;
 pub mod net;
+pub mod report;
 pub mod rules;
 pub mod session;
 pub mod sip;

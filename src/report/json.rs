@@ -1,0 +1,492 @@
+//! JSON and NDJSON, version 1: views of their own, so that the types within may change (docs/json.md).
+
+use super::json_layout::{Document, Line};
+use super::{Format, Report, Style, fingerprint, time, words};
+use crate::analysis::{CallView, Stats};
+use crate::base::{Anomalies, Idx, Transport};
+use crate::call::Participant;
+use crate::capture::{CaptureInfo, link_type_name};
+use crate::flow::{FlowMatch, Missing};
+use crate::rules::{Finding, MissingMessage};
+use crate::session::{CopyKind, MessageNo};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Serializer as Writer;
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io::{self, Write};
+
+/// Raised only when a field changes its meaning or goes; new fields do not raise it.
+const VERSION: u32 = 1;
+
+/// The whole report as one document.
+#[derive(Debug)]
+pub struct Json;
+
+/// The report as one object a line: captures, calls, findings, summary.
+#[derive(Debug)]
+pub struct Ndjson;
+
+impl Format for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn help(&self) -> &'static str {
+        "one JSON document (docs/json.md)"
+    }
+
+    fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
+        let prints = fingerprint::of_all(report.analysis, report.flows, report.all_findings);
+        write_document(&Whole { report, prints: &prints }, out)
+    }
+}
+
+impl Format for Ndjson {
+    fn name(&self) -> &'static str {
+        "ndjson"
+    }
+
+    fn help(&self) -> &'static str {
+        "one JSON object a line: captures, calls, findings, summary"
+    }
+
+    fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
+        let prints = fingerprint::of_all(report.analysis, report.flows, report.all_findings);
+        for capture in report.captures {
+            write_line("capture", &capture_view(capture), out)?;
+        }
+        for view in report.calls() {
+            write_line("call", &call_view(report, view), out)?;
+        }
+        for at in 0..report.shown.len() {
+            write_line("finding", &finding_view(report, &prints, at), out)?;
+        }
+        let sip = sip_view(&report.analysis.stats);
+        let anomalies = anomaly_views(&report.analysis.anomalies);
+        write_line(
+            "summary",
+            &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), sip, anomalies },
+            out,
+        )
+    }
+}
+
+/// `captures`, `sip` and `anomalies` alone: `callflow stats --format json`.
+pub(super) fn write_stats(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    #[derive(serde::Serialize)]
+    struct View<'a> {
+        captures: Vec<CaptureView<'a>>,
+        sip: SipView<'a>,
+        anomalies: Vec<AnomalyView<'a>>,
+    }
+    let view = View {
+        captures: report.captures.iter().map(capture_view).collect(),
+        sip: sip_view(&report.analysis.stats),
+        anomalies: anomaly_views(&report.analysis.anomalies),
+    };
+    write_document(&view, out)
+}
+
+/// Any list of rows of a catalogue, laid out like the other documents.
+pub fn write_document<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
+    value.serialize(&mut Writer::with_formatter(&mut *out, Document::default()))?;
+    out.write_all(b"\n")
+}
+
+fn write_line<T: Serialize>(kind: &'static str, body: &T, out: &mut dyn Write) -> io::Result<()> {
+    #[derive(serde::Serialize)]
+    struct Typed<'a, T> {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        #[serde(flatten)]
+        body: &'a T,
+    }
+    Typed { kind, body }.serialize(&mut Writer::with_formatter(&mut *out, Line))?;
+    out.write_all(b"\n")
+}
+
+#[derive(serde::Serialize)]
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+const TOOL: Tool = Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
+/// The document. Calls are made one at a time while writing: there may be a million messages.
+struct Whole<'a> {
+    report: &'a Report<'a>,
+    prints: &'a [String],
+}
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let report = self.report;
+        let captures: Vec<_> = report.captures.iter().map(capture_view).collect();
+        let mut map = serializer.serialize_map(Some(8))?;
+        map.serialize_entry("version", &VERSION)?;
+        map.serialize_entry("tool", &TOOL)?;
+        map.serialize_entry("captures", &captures)?;
+        map.serialize_entry("sip", &sip_view(&report.analysis.stats))?;
+        map.serialize_entry("anomalies", &anomaly_views(&report.analysis.anomalies))?;
+        map.serialize_entry("calls", &Calls(report))?;
+        map.serialize_entry("findings", &Findings(report, self.prints))?;
+        map.serialize_entry("summary", &counts_view(report))?;
+        map.end()
+    }
+}
+
+struct Calls<'a>(&'a Report<'a>);
+
+impl Serialize for Calls<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.calls().map(|view| call_view(self.0, view)))
+    }
+}
+
+struct Findings<'a>(&'a Report<'a>, &'a [String]);
+
+impl Serialize for Findings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((0..self.0.shown.len()).map(|at| finding_view(self.0, self.1, at)))
+    }
+}
+
+/// A map in the order given.
+struct Pairs<K, V>(Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+#[derive(serde::Serialize)]
+struct CaptureView<'a> {
+    path: &'a str,
+    format: &'a str,
+    packets: u64,
+    bytes: u64,
+    first: Option<String>,
+    last: Option<String>,
+    link_types: Vec<&'static str>,
+    complete: bool,
+}
+
+fn capture_view(capture: &CaptureInfo) -> CaptureView<'_> {
+    CaptureView {
+        path: &capture.path,
+        format: capture.format,
+        packets: capture.packets,
+        bytes: capture.bytes,
+        first: capture.first.map(time::rfc3339),
+        last: capture.last.map(time::rfc3339),
+        link_types: capture.link_types.iter().map(|link| link_type_name(*link)).collect(),
+        complete: capture.complete,
+    }
+}
+
+#[derive(serde::Serialize)]
+struct SipView<'a> {
+    messages: u64,
+    malformed: u64,
+    retransmissions: u64,
+    captured_twice: u64,
+    transports: Pairs<&'static str, u64>,
+    requests: Pairs<&'a str, u64>,
+    responses: Pairs<u16, u64>,
+    call_ids: u64,
+    transactions: u64,
+    dialogs: u64,
+}
+
+fn sip_view(stats: &Stats) -> SipView<'_> {
+    let of_transport = |transport: Transport| stats.transports.get(&transport).copied().unwrap_or(0);
+    SipView {
+        messages: stats.messages,
+        malformed: stats.malformed,
+        retransmissions: stats.retransmissions,
+        captured_twice: stats.captured_twice,
+        transports: Pairs(
+            Transport::ALL.iter().map(|transport| (transport.name(), of_transport(*transport))).collect(),
+        ),
+        requests: Pairs(stats.requests.iter().map(|(method, n)| (method.as_str(), *n)).collect()),
+        responses: Pairs(stats.responses.iter().map(|(status, n)| (*status, *n)).collect()),
+        call_ids: stats.call_ids,
+        transactions: stats.transactions,
+        dialogs: stats.dialogs,
+    }
+}
+
+#[derive(serde::Serialize)]
+struct AnomalyView<'a> {
+    kind: &'static str,
+    count: u64,
+    first_frame: u32,
+    text: &'a str,
+}
+
+fn anomaly_views(anomalies: &Anomalies) -> Vec<AnomalyView<'_>> {
+    anomalies
+        .iter()
+        .map(|(kind, summary)| AnomalyView {
+            kind: kind.name(),
+            count: summary.count,
+            first_frame: summary.first.frame,
+            text: &summary.first.text,
+        })
+        .collect()
+}
+
+#[derive(serde::Serialize)]
+struct CallJson<'a> {
+    id: usize,
+    kind: &'static str,
+    call_ids: Vec<Cow<'a, str>>,
+    from: String,
+    to: String,
+    start: String,
+    end: String,
+    outcome: &'static str,
+    final_status: Option<u16>,
+    participants: Vec<ParticipantView>,
+    messages: Vec<MessageView<'a>>,
+    reference: Option<ReferenceView<'a>>,
+    findings: &'a [usize],
+}
+
+fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
+    let call = view.call;
+    let flow = report.flow(view.number);
+    CallJson {
+        id: view.number + 1,
+        kind: call.kind.name(),
+        call_ids: call_ids(view),
+        from: words::from_uri(view),
+        to: words::to_uri(view),
+        start: time::rfc3339(call.start),
+        end: time::rfc3339(call.end),
+        outcome: call.outcome.name(),
+        final_status: call.final_status,
+        participants: call.participants.iter().enumerate().map(participant_view).collect(),
+        messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
+        reference: flow.map(reference_view),
+        findings: report.positions_of(view.number),
+    }
+}
+
+/// Call-IDs in order of appearance.
+fn call_ids(view: CallView<'_>) -> Vec<Cow<'_, str>> {
+    let mut met = HashSet::new();
+    view.messages()
+        .map(|(_, seen)| seen.message.call_id())
+        .filter(|id| met.insert(*id))
+        .map(String::from_utf8_lossy)
+        .collect()
+}
+
+#[derive(serde::Serialize)]
+struct ParticipantView {
+    id: String,
+    label: String,
+    addresses: Vec<String>,
+    role: &'static str,
+}
+
+fn participant_view((at, participant): (usize, &Participant)) -> ParticipantView {
+    let addresses: Vec<String> = participant.addresses.iter().map(ToString::to_string).collect();
+    ParticipantView {
+        id: participant_id(Idx::new(at)),
+        label: addresses.first().cloned().unwrap_or_default(),
+        addresses,
+        role: participant.role.name(),
+    }
+}
+
+fn participant_id(who: Idx<Participant>) -> String {
+    format!("p{}", who.at() + 1)
+}
+
+#[derive(serde::Serialize)]
+struct MessageView<'a> {
+    n: usize,
+    frames: &'a [u32],
+    time: String,
+    from: String,
+    to: String,
+    transport: &'static str,
+    kind: &'static str,
+    method: Cow<'a, str>,
+    status: Option<u16>,
+    reason: Option<Cow<'a, str>>,
+    cseq: Option<String>,
+    call_id: Cow<'a, str>,
+    copy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<usize>,
+    step: Option<&'static str>,
+}
+
+fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
+    let (seen, place) = (view.seen(no), view.call.message(no));
+    let message = &seen.message;
+    MessageView {
+        n: number(no),
+        frames: seen.frames.as_slice(),
+        time: time::rfc3339(seen.time),
+        from: participant_id(place.from),
+        to: participant_id(place.to),
+        transport: seen.connection.transport.name(),
+        kind: if message.is_request() { "request" } else { "response" },
+        method: message.method_name(),
+        status: message.status(),
+        reason: (!message.is_request()).then(|| String::from_utf8_lossy(message.reason())),
+        cseq: message.cseq_number().map(|number| format!("{number} {}", message.method_name())),
+        call_id: String::from_utf8_lossy(message.call_id()),
+        copy: place.copy.map(|copy| match copy.kind {
+            CopyKind::Retransmission => "retransmission",
+            CopyKind::CapturedTwice => "captured-twice",
+        }),
+        of: place.copy.map(|copy| number(copy.of)),
+        step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
+    }
+}
+
+/// Messages are numbered from 1 in reports.
+fn number(no: MessageNo) -> usize {
+    no.at() + 1
+}
+
+#[derive(serde::Serialize)]
+struct ReferenceView<'a> {
+    flow: Option<&'static str>,
+    title: Option<&'static str>,
+    cost: u32,
+    complete: bool,
+    missing: Vec<MissingView<'a>>,
+    unexpected: Vec<usize>,
+}
+
+#[derive(serde::Serialize)]
+struct MissingView<'a> {
+    step: Option<&'a str>,
+    what: &'a str,
+    from: String,
+    to: String,
+    after: Option<usize>,
+    cause: &'static str,
+    evidence: &'a str,
+}
+
+fn reference_view(flow: &FlowMatch) -> ReferenceView<'_> {
+    ReferenceView {
+        flow: flow.flow,
+        title: flow.flow.map(|_| flow.title),
+        cost: flow.cost,
+        complete: flow.complete,
+        missing: flow.missing.iter().map(missing_view).collect(),
+        unexpected: flow.unexpected.iter().map(|no| number(*no)).collect(),
+    }
+}
+
+fn missing_view(missing: &Missing) -> MissingView<'_> {
+    MissingView {
+        step: (!missing.step.is_empty()).then_some(missing.step.as_str()),
+        what: &missing.what,
+        from: participant_id(missing.from),
+        to: participant_id(missing.to),
+        after: missing.after.map(number),
+        cause: missing.cause.name(),
+        evidence: &missing.evidence,
+    }
+}
+
+#[derive(serde::Serialize)]
+struct FindingView<'a> {
+    rule: &'static str,
+    name: &'static str,
+    severity: &'static str,
+    verdict: &'static str,
+    cause: Option<&'static str>,
+    call: Option<usize>,
+    call_id: Option<Cow<'a, str>>,
+    frames: &'a [u32],
+    messages: Vec<usize>,
+    missing: Option<OwedView<'a>>,
+    summary: &'a str,
+    detail: &'a str,
+    basis: &'static [&'static str],
+    fingerprint: &'a str,
+}
+
+/// The message that a finding misses.
+#[derive(serde::Serialize)]
+struct OwedView<'a> {
+    what: &'a str,
+    from: String,
+    to: String,
+    after: usize,
+}
+
+fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
+    OwedView {
+        what: &missing.what,
+        from: participant_id(missing.from),
+        to: participant_id(missing.to),
+        after: number(missing.after),
+    }
+}
+
+fn finding_view<'a>(report: &'a Report<'a>, prints: &'a [String], at: usize) -> FindingView<'a> {
+    let position = report.shown[at];
+    let finding: &Finding = &report.all_findings[position];
+    let view = finding.call.map(|call| report.analysis.view(call));
+    let main = finding.messages.first().copied().or(finding.missing.as_ref().map(|missing| missing.after));
+    FindingView {
+        rule: finding.rule.code,
+        name: finding.rule.name,
+        severity: finding.severity.name(),
+        verdict: finding.verdict.name(),
+        cause: finding.cause.map(crate::flow::Cause::name),
+        call: finding.call.map(|call| call + 1),
+        call_id: view.zip(main).map(|(view, no)| String::from_utf8_lossy(view.sip(no).call_id())),
+        frames: &finding.frames,
+        messages: finding.messages.iter().map(|no| number(*no)).collect(),
+        missing: finding.missing.as_ref().map(owed_view),
+        summary: &finding.summary,
+        detail: &finding.detail,
+        basis: finding.rule.basis,
+        fingerprint: prints.get(position).map_or("", String::as_str),
+    }
+}
+
+#[derive(serde::Serialize)]
+struct CountsView {
+    calls: usize,
+    error: usize,
+    warning: usize,
+    info: usize,
+    open: usize,
+}
+
+fn counts_view(report: &Report<'_>) -> CountsView {
+    let counts = report.counts();
+    CountsView {
+        calls: report.call_count(),
+        error: counts.error,
+        warning: counts.warning,
+        info: counts.info,
+        open: counts.open,
+    }
+}
+
+/// The last line of NDJSON; it also holds what the document has at its top.
+#[derive(serde::Serialize)]
+struct Summary<'a> {
+    version: u32,
+    tool: Tool,
+    #[serde(flatten)]
+    counts: CountsView,
+    sip: SipView<'a>,
+    anomalies: Vec<AnomalyView<'a>>,
+}

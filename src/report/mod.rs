@@ -1,0 +1,275 @@
+//! What is told, and how: every format writes the same [`Report`] to a `dyn Write` and prints nothing.
+//!
+//! A format is one file that implements [`Format`] and one line in [`FORMATS`].
+
+pub mod escape;
+mod fingerprint;
+mod json;
+mod json_layout;
+pub mod ladder;
+mod ladder_text;
+#[cfg(test)]
+mod samples;
+pub mod show;
+pub mod stats;
+mod style;
+pub mod table;
+mod tell;
+mod text;
+pub mod time;
+mod verdict;
+mod words;
+
+pub use json::{Json, Ndjson, write_document};
+pub use ladder_text::draw;
+pub use style::{Paint, Style, count, shorten};
+pub use tell::{heading, short_finding};
+pub use text::Text;
+pub use words::{from_uri, to_uri};
+
+use crate::analysis::{Analysis, CallView};
+use crate::call::Kind;
+use crate::capture::CaptureInfo;
+use crate::flow::{FlowMatch, Verdict};
+use crate::rules::{Finding, Severity};
+use std::io::{self, Write};
+
+/// A way to write a report.
+pub trait Format: Sync {
+    /// Name for `--format`.
+    fn name(&self) -> &'static str;
+    /// One line for `--help`.
+    fn help(&self) -> &'static str;
+    /// Writes the whole report.
+    fn write(&self, report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Every format, the default one first.
+pub static FORMATS: &[&dyn Format] = &[&Text, &Json, &Ndjson];
+
+/// The calls and findings that the user asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Positions of calls, ascending; `None`: all of them, and what concerns the capture as a whole.
+    pub calls: Option<Vec<usize>>,
+    /// Codes of rules whose findings are shown; empty: all.
+    pub rules: Vec<&'static str>,
+}
+
+/// Everything a format may tell: what was analysed, found and selected.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// The files.
+    pub captures: &'a [CaptureInfo],
+    /// What was understood.
+    pub analysis: &'a Analysis,
+    /// One match per call of the analysis.
+    pub flows: &'a [FlowMatch],
+    /// All findings; the selected ones are [`Report::findings`].
+    all_findings: &'a [Finding],
+    /// Positions of the selected calls.
+    calls: Vec<usize>,
+    /// Whether calls were left out.
+    partial: bool,
+    /// Whether rules were chosen.
+    by_rule: bool,
+    /// Positions of the selected findings.
+    shown: Vec<usize>,
+    /// For each call of the analysis, positions within `shown`.
+    by_call: Vec<Vec<usize>>,
+}
+
+/// How many findings there are; open ones are counted apart and not by severity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Proved errors.
+    pub error: usize,
+    /// Proved warnings.
+    pub warning: usize,
+    /// Proved notes.
+    pub info: usize,
+    /// What the capture cannot prove, of any severity.
+    pub open: usize,
+}
+
+impl<'a> Report<'a> {
+    /// A report on `selection`.
+    pub fn new(
+        captures: &'a [CaptureInfo],
+        analysis: &'a Analysis,
+        flows: &'a [FlowMatch],
+        findings: &'a [Finding],
+        selection: Selection,
+    ) -> Self {
+        let partial = selection.calls.is_some();
+        let by_rule = !selection.rules.is_empty();
+        let calls = selection.calls.unwrap_or_else(|| (0..analysis.calls.len()).collect());
+        let is_shown = |finding: &Finding| {
+            finding.call.map_or(!partial, |call| !partial || calls.binary_search(&call).is_ok())
+                && (selection.rules.is_empty() || selection.rules.contains(&finding.rule.code))
+        };
+        let shown: Vec<usize> = (0..findings.len()).filter(|at| is_shown(&findings[*at])).collect();
+        let mut by_call = vec![Vec::new(); analysis.calls.len()];
+        for (at, finding) in shown.iter().enumerate() {
+            if let Some(of_call) = findings[*finding].call.and_then(|call| by_call.get_mut(call)) {
+                of_call.push(at);
+            }
+        }
+        Self { captures, analysis, flows, all_findings: findings, calls, partial, by_rule, shown, by_call }
+    }
+
+    /// The selected calls, in order of their first message.
+    pub fn calls(&self) -> impl Iterator<Item = CallView<'a>> + '_ {
+        self.calls.iter().map(|call| self.analysis.view(*call))
+    }
+
+    /// How many calls are selected.
+    pub fn call_count(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether the user asked for certain rules.
+    pub fn asks_for_rules(&self) -> bool {
+        self.by_rule
+    }
+
+    /// Whether calls were left out by the selection.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// The selected findings, those of the capture as a whole first.
+    pub fn findings(&self) -> impl Iterator<Item = &'a Finding> + '_ {
+        self.shown.iter().map(|at| &self.all_findings[*at])
+    }
+
+    /// The selected findings of a call, worst first.
+    pub fn findings_of(&self, call: usize) -> impl Iterator<Item = &'a Finding> + '_ {
+        self.positions_of(call).iter().map(|at| &self.all_findings[self.shown[*at]])
+    }
+
+    /// Positions among [`Report::findings`] of those of a call.
+    fn positions_of(&self, call: usize) -> &[usize] {
+        self.by_call.get(call).map_or(&[], Vec::as_slice)
+    }
+
+    /// How the call compares with its reference flow.
+    pub fn flow(&self, call: usize) -> Option<&'a FlowMatch> {
+        self.flows.get(call)
+    }
+
+    /// Counts of the selected findings.
+    pub fn counts(&self) -> Counts {
+        Counts::of(self.findings())
+    }
+
+    /// Whether everything in the files was read and decoded as far as that matters for SIP.
+    pub fn is_complete(&self) -> bool {
+        self.captures.iter().all(|capture| capture.complete)
+    }
+
+    /// The worst proved severity among the findings of a call.
+    pub fn worst(&self, call: usize) -> Option<Severity> {
+        self.findings_of(call).filter(|f| f.verdict == Verdict::Violated).map(|f| f.severity).max()
+    }
+
+    /// "2 calls, 1 registration": the selected calls by kind.
+    pub fn kinds(&self) -> String {
+        let names = [
+            (Kind::Call, "call", "calls"),
+            (Kind::Registration, "registration", "registrations"),
+            (Kind::Subscription, "subscription", "subscriptions"),
+            (Kind::Message, "message", "messages"),
+            (Kind::Options, "OPTIONS request", "OPTIONS requests"),
+            (Kind::Publish, "publication", "publications"),
+            (Kind::Other, "other exchange", "other exchanges"),
+        ];
+        let told: Vec<String> = names
+            .iter()
+            .filter_map(|(kind, one, many)| {
+                let n = self.calls().filter(|view| view.call.kind == *kind).count();
+                (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }))
+            })
+            .collect();
+        if told.is_empty() { "no calls".to_owned() } else { told.join(", ") }
+    }
+}
+
+impl Counts {
+    /// Counts `findings`.
+    pub fn of<'f>(findings: impl Iterator<Item = &'f Finding>) -> Self {
+        let mut counts = Self::default();
+        for finding in findings {
+            *match (finding.verdict, finding.severity) {
+                (Verdict::Open, _) => &mut counts.open,
+                (_, Severity::Error) => &mut counts.error,
+                (_, Severity::Warning) => &mut counts.warning,
+                (_, Severity::Info) => &mut counts.info,
+            } += 1;
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `format` writes of a sample.
+    fn written(format: &dyn Format, sample: &samples::Sample) -> String {
+        let mut out = Vec::new();
+        format.write(&sample.report(), Style::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn every_format_tells_the_same_samples() {
+        let samples = [
+            ("ack-never", samples::ack_never()),
+            ("wrong-password", samples::wrong_password()),
+            ("two-proxies", samples::two_proxies()),
+        ];
+        for (name, sample) in &samples {
+            for format in FORMATS {
+                insta::assert_snapshot!(format!("{name}.{}", format.name()), written(*format, sample));
+            }
+        }
+    }
+
+    #[test]
+    fn no_control_character_of_a_message_reaches_the_output() {
+        let sample = samples::hostile();
+        assert_eq!(sample.analysis.calls.len(), 1);
+        let report = sample.report();
+        let mut out = Vec::new();
+        for format in FORMATS {
+            format.write(&report, Style::default(), &mut out).unwrap();
+        }
+        table::write(&report, Style::default(), &mut out).unwrap();
+        stats::write_text(&report, Style::default(), &mut out).unwrap();
+        for view in report.calls() {
+            show::write(&report, view, None, Style::default(), &mut out).unwrap();
+            draw(&ladder::Ladder::new(&report, view), Style::default(), 0, &mut out).unwrap();
+        }
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("\\x1b[2J"), "{text}");
+        let bad: Vec<char> = text.chars().filter(|c| *c != '\n' && !escape::is_harmless(*c)).collect();
+        assert!(bad.is_empty(), "{bad:?}");
+    }
+
+    #[test]
+    fn fingerprints_outlive_time_frames_and_call_ids_and_are_unique_in_a_run() {
+        let sample = samples::wrong_password();
+        let prints = fingerprint::of_all(&sample.analysis, sample.report().flows, sample.report().all_findings);
+        assert_eq!(format!("{}-2", prints[0]), prints[1]);
+    }
+
+    #[test]
+    fn a_selection_keeps_numbers_and_drops_the_findings_of_others() {
+        let sample = samples::wrong_password();
+        let report = sample.report_on(Selection { calls: Some(vec![1]), rules: Vec::new() });
+        assert_eq!(report.calls().map(|view| view.number).collect::<Vec<_>>(), [1]);
+        assert_eq!(report.findings().map(|finding| finding.call).collect::<Vec<_>>(), [Some(1)]);
+        assert_eq!(report.counts(), Counts { error: 1, ..Counts::default() });
+    }
+}

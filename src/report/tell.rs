@@ -1,0 +1,137 @@
+//! A call and a finding in words: who asked whom for what, what came of it, what is wrong and why.
+
+use super::style::{Paint, Style, count};
+use super::{Report, escape, time, words};
+use crate::analysis::CallView;
+use crate::call::Outcome;
+use crate::flow::{FlowMatch, Verdict};
+use crate::rules::{Finding, Severity};
+use std::io::{self, Write};
+
+/// Who asked whom for what, what came of it, and how it compares with its reference flow.
+pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let call = view.call;
+    let title = format!("Call {}: {}", view.number + 1, words::story(view));
+    write!(out, "{}", style.paragraph(Paint::Bold, &title, 0))?;
+    let facts = [
+        words::outcome(view),
+        count(call.messages.len(), "message"),
+        format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))),
+    ];
+    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 2))?;
+    if let Some(told) = report.flow(view.number).and_then(flow_line) {
+        write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
+    }
+    Ok(())
+}
+
+/// A finding in full: the sentence, why, where it is written, which frames.
+pub(super) fn finding(
+    finding: &Finding,
+    view: Option<CallView<'_>>,
+    indent: usize,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let (word, paint, mark) = severity(finding, style);
+    writeln!(out)?;
+    let pad = " ".repeat(indent);
+    let tag = style.paint(paint, &format!("{mark} {word} {}", finding.rule.code));
+    writeln!(out, "{pad}{tag} {}", style.paint(Paint::Dim, finding.rule.name))?;
+    write!(out, "{}", style.paragraph(Paint::Bold, &escape::prose(&finding.summary), indent + 2))?;
+    write!(out, "{}", style.paragraph(Paint::Plain, &escape::prose(&finding.detail), indent + 2))?;
+    if let Some(missing) = finding.missing.as_ref().zip(view) {
+        let (missing, view) = missing;
+        let perhaps = if finding.verdict == Verdict::Open { "perhaps " } else { "" };
+        let why = finding.cause.map_or_else(String::new, |cause| format!(": {perhaps}{}", cause.words()));
+        let told = format!(
+            "Missing: {} from {} to {}{why}.",
+            escape::text(&missing.what),
+            words::party(view, missing.from),
+            words::party(view, missing.to)
+        );
+        write!(out, "{}", style.paragraph(Paint::Plain, &told, indent + 2))?;
+    }
+    let basis = finding.rule.basis.join(", ");
+    let facts: Vec<String> = [basis, frames(finding)].into_iter().filter(|fact| !fact.is_empty()).collect();
+    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), indent + 2))
+}
+
+/// A finding in a line or two.
+pub fn short_finding(finding: &Finding, indent: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let (word, paint, mark) = severity(finding, style);
+    let told = format!("{mark} {word} {}: {}", finding.rule.code, escape::text(&finding.summary));
+    write!(out, "{}", style.paragraph(paint, &told, indent))
+}
+
+/// The word, colour and mark of a finding.
+pub(super) fn severity(finding: &Finding, style: Style) -> (&'static str, Paint, &'static str) {
+    let marks = style.glyphs().marks;
+    match (finding.verdict, finding.severity) {
+        (Verdict::Open, _) => ("not proved", Paint::Info, marks[3]),
+        (_, Severity::Error) => ("ERROR", Paint::Error, marks[0]),
+        (_, Severity::Warning) => ("warning", Paint::Warning, marks[1]),
+        (_, Severity::Info) => ("note", Paint::Info, marks[2]),
+    }
+}
+
+/// What counts more: proved errors, proved warnings, what cannot be proved, notes.
+pub(super) fn rank(finding: &Finding) -> u8 {
+    match (finding.verdict, finding.severity) {
+        (Verdict::Violated, Severity::Error) => 3,
+        (Verdict::Violated, Severity::Warning) => 2,
+        (Verdict::Open, _) => 1,
+        (_, Severity::Info) => 0,
+    }
+}
+
+pub(super) fn is_error(finding: &Finding) -> bool {
+    finding.severity == Severity::Error && finding.verdict == Verdict::Violated
+}
+
+/// Whether a call came to what its caller wanted.
+pub(super) fn is_success(view: CallView<'_>) -> bool {
+    use Outcome as O;
+    matches!(
+        view.call.outcome,
+        O::Answered | O::Active | O::Registered | O::Unregistered | O::Queried | O::Accepted | O::Redirected
+    )
+}
+
+/// "compared with bcp75/3.1 Successful Session: F7 ACK is missing".
+fn flow_line(flow: &FlowMatch) -> Option<String> {
+    let name = flow.flow?;
+    let missing: Vec<String> = flow
+        .missing
+        .iter()
+        .map(|missing| format!("{} {}", missing.step, escape::text(&missing.what)).trim_start().to_owned())
+        .collect();
+    let mut told = Vec::new();
+    if !missing.is_empty() {
+        told.push(format!("missing {}", missing.join(", ")));
+    }
+    if !flow.unexpected.is_empty() {
+        told.push(format!("{} that it does not have (step +)", count(flow.unexpected.len(), "message")));
+    }
+    if told.is_empty() {
+        told.push(
+            if flow.complete { "all steps are there" } else { "every step so far is there; it is not at its end" }
+                .to_owned(),
+        );
+    }
+    Some(format!("compared with {name} {}: {}", flow.title, told.join("; ")))
+}
+
+/// "frames 5, 6 and 12 more".
+fn frames(finding: &Finding) -> String {
+    const TOLD: usize = 8;
+    if finding.frames.is_empty() {
+        return String::new();
+    }
+    let mut frames = finding.frames.clone();
+    frames.sort_unstable();
+    let told: Vec<String> = frames.iter().take(TOLD).map(ToString::to_string).collect();
+    let more = finding.frames.len().saturating_sub(TOLD);
+    let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("frame{} {}{tail}", if finding.frames.len() == 1 { "" } else { "s" }, told.join(", "))
+}

@@ -1,0 +1,81 @@
+//! Times in reports: RFC 3339 with nanoseconds for programs, short ones for people.
+
+use crate::base::Timestamp;
+use std::time::Duration;
+
+/// RFC 3339 in UTC with nine digits: "2026-01-02T03:04:05.123456789Z".
+pub fn rfc3339(time: Timestamp) -> String {
+    static PRINTER: jiff::fmt::temporal::DateTimePrinter =
+        jiff::fmt::temporal::DateTimePrinter::new().precision(Some(9));
+    utc(time).map_or_else(String::new, |time| PRINTER.timestamp_to_string(&time))
+}
+
+/// Date and time of day in UTC with milliseconds: "2026-01-02 03:04:05.123 UTC".
+pub fn people(time: Timestamp) -> String {
+    utc(time).map_or_else(String::new, |time| time.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string())
+}
+
+/// Time of day in UTC: "03:04:05".
+pub fn of_day(time: Timestamp) -> String {
+    utc(time).map_or_else(String::new, |time| time.strftime("%H:%M:%S").to_string())
+}
+
+/// A length of time in words: "283 µs" is told as "0.3 ms", then "41 ms", "7.8 s", "2 min 5 s", "1 h 4 min".
+pub fn length(duration: Duration) -> String {
+    let (seconds, millis) = (duration.as_secs(), duration.as_secs_f64() * 1e3);
+    match seconds {
+        0 if millis < 10.0 => format!("{millis:.1} ms"),
+        0 => format!("{millis:.0} ms"),
+        1..=59 => format!("{:.1} s", duration.as_secs_f64()),
+        60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// Seconds with milliseconds, for a column: "7.819".
+pub fn offset(duration: Duration) -> String {
+    format!("{:.3}", duration.as_secs_f64())
+}
+
+/// Reads an RFC 3339 time ("2026-01-02T03:04:05Z"; without an offset it is UTC).
+pub fn parse(text: &str) -> Option<Timestamp> {
+    let time = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        civil.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    })?;
+    i64::try_from(time.as_nanosecond()).ok().map(Timestamp::from_nanos)
+}
+
+fn utc(time: Timestamp) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_nanosecond(i128::from(time.as_nanos())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc_3339_has_nine_digits_before_and_after_the_epoch() {
+        assert_eq!(rfc3339(Timestamp::from_nanos(1)), "1970-01-01T00:00:00.000000001Z");
+        assert_eq!(rfc3339(Timestamp::from_nanos(-1)), "1969-12-31T23:59:59.999999999Z");
+        assert_eq!(rfc3339(Timestamp::MAX), "2262-04-11T23:47:16.854775807Z");
+    }
+
+    #[test]
+    fn lengths_read_like_words() {
+        let told = |ms| length(Duration::from_millis(ms));
+        assert_eq!(
+            [told(1), told(41), told(7819), told(125_000), told(3_840_000)],
+            ["1.0 ms", "41 ms", "7.8 s", "2 min 5 s", "1 h 4 min"]
+        );
+    }
+
+    #[test]
+    fn times_are_read_with_and_without_offset() {
+        let noon = parse("2026-01-02T12:00:00Z");
+        assert!(noon.is_some());
+        assert_eq!(noon, parse("2026-01-02 12:00:00"));
+        assert_eq!(noon, parse("2026-01-02T13:00:00+01:00"));
+        assert_eq!(parse("yesterday"), None);
+    }
+}

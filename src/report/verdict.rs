@@ -1,0 +1,161 @@
+//! The head of the report: one line that answers "is it broken?", and how far the capture can be trusted.
+
+use super::style::{Paint, Style, count, wrap};
+use super::tell::{is_error, is_success};
+use super::{Counts, Report, escape, time};
+use crate::base::AnomalyKind;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// Writes the head of a report in which so many calls have errors.
+pub(super) fn write(report: &Report<'_>, problems: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let mut head = Head { report, style, out };
+    head.verdict(problems)?;
+    head.health()
+}
+
+struct Head<'a, 'o> {
+    report: &'a Report<'a>,
+    style: Style,
+    out: &'o mut dyn Write,
+}
+
+impl Head<'_, '_> {
+    /// One line that answers "is it broken?".
+    fn verdict(&mut self, problems: usize) -> io::Result<()> {
+        let counts = self.report.counts();
+        let stats = &self.report.analysis.stats;
+        let (word, paint, rest) = if stats.messages == 0 {
+            let packets = count(usize::try_from(stats.packets).unwrap_or(usize::MAX), "packet");
+            ("NOTHING TO CHECK", Paint::Warning, format!("no SIP in {packets}"))
+        } else if self.report.call_count() == 0 {
+            ("NOTHING TO CHECK", Paint::Warning, "no call fits the selection".to_owned())
+        } else if counts.error > 0 {
+            ("PROBLEM", Paint::Error, format!("{}, {}", self.report.kinds(), self.named_errors(problems)))
+        } else if counts.warning + counts.open > 0 {
+            (
+                "LOOK",
+                Paint::Warning,
+                format!("{}, no error, but {}{}", self.report.kinds(), told_counts(counts), self.unsuccessful()),
+            )
+        } else if self.report.is_complete() {
+            ("OK", Paint::Good, format!("{}, no fault found{}", self.report.kinds(), self.unsuccessful()))
+        } else {
+            (
+                "OK SO FAR",
+                Paint::Warning,
+                format!("{}, no fault in what could be read{}", self.report.kinds(), self.unsuccessful()),
+            )
+        };
+        let mark = match paint {
+            Paint::Error => self.style.glyphs().marks[0],
+            Paint::Good => self.style.glyphs().marks[4],
+            _ => self.style.glyphs().marks[1],
+        };
+        let word = format!("{mark} {word}");
+        let room = self.style.width.saturating_sub(super::style::columns(&word) + 2);
+        let mut lines = wrap(&rest, room.max(20)).into_iter();
+        let first = self.style.paint(Paint::Bold, &lines.next().unwrap_or_default());
+        writeln!(self.out, "{}  {first}", self.style.paint(paint, &word))?;
+        lines.try_for_each(|line| write!(self.out, "{}", self.style.paragraph(Paint::Bold, &line, 4)))
+    }
+
+    /// "; 2 did not succeed: 1 busy, 1 cancelled": no fault, but what the user may be looking for.
+    fn unsuccessful(&self) -> String {
+        let mut outcomes: BTreeMap<&str, usize> = BTreeMap::new();
+        for view in self.report.calls().filter(|view| !is_success(*view)) {
+            *outcomes.entry(view.call.outcome.name()).or_default() += 1;
+        }
+        let total: usize = outcomes.values().sum();
+        let told: Vec<String> = outcomes.iter().map(|(outcome, n)| format!("{n} {outcome}")).collect();
+        if total == 0 { String::new() } else { format!("; without success: {}", told.join(", ")) }
+    }
+
+    /// "2 of them with an error: I01 ack-missing, B01 bye-unanswered".
+    fn named_errors(&self, calls: usize) -> String {
+        /// Rules named in the first line.
+        const NAMED: usize = 3;
+        let mut rules: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+        for finding in self.report.findings().filter(|finding| is_error(finding)) {
+            rules.entry(finding.rule.code).or_insert((0, finding.rule.name)).0 += 1;
+        }
+        let mut rules: Vec<_> = rules.into_iter().collect();
+        rules.sort_by_key(|(code, (n, _))| (Reverse(*n), *code));
+        let names: Vec<String> = rules.iter().take(NAMED).map(|(code, (_, name))| format!("{code} {name}")).collect();
+        let more = if rules.len() > NAMED { format!(" and {} more", rules.len() - NAMED) } else { String::new() };
+        let who = match (calls, self.report.call_count()) {
+            (0, _) => "error",
+            (1, 1) => "with an error",
+            (1, _) => "1 of them with an error",
+            (n, all) if n == all => "all with errors",
+            _ => return format!("{calls} of them with errors: {}{more}", names.join(", ")),
+        };
+        format!("{who}: {}{more}", names.join(", "))
+    }
+
+    /// What was read, and what may be missing from it: absence proves little in a bad capture.
+    fn health(&mut self) -> io::Result<()> {
+        let stats = &self.report.analysis.stats;
+        let files = match self.report.captures {
+            [] => "no capture".to_owned(),
+            [one] => escape::text(&one.path).into_owned(),
+            many => count(many.len(), "file"),
+        };
+        let span = self.report.analysis.first.zip(self.report.analysis.last);
+        let span = span.map_or_else(String::new, |(first, last)| {
+            format!(" in {} from {}", time::length(last.since(first)), time::people(first))
+        });
+        let told = format!(
+            "{files}: {}, {}{span}",
+            count(stats.packets as usize, "packet"),
+            count(stats.messages as usize, "SIP message"),
+        );
+        write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        let counts = self.report.counts();
+        if counts.error > 0 {
+            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told_counts(counts), 2))?;
+        }
+        for capture in self.report.captures.iter().filter(|capture| !capture.complete) {
+            let told =
+                format!("! {} could not be read to its end; messages may be missing", escape::text(&capture.path));
+            write!(self.out, "{}", self.style.paragraph(Paint::Warning, &told, 2))?;
+        }
+        for (kind, summary) in self.report.analysis.anomalies.iter() {
+            let frame = if summary.first.frame == 0 {
+                String::new()
+            } else {
+                format!(" (first in frame {})", summary.first.frame)
+            };
+            let times = if summary.count == 1 { String::new() } else { format!("{} times: ", summary.count) };
+            let (mark, paint) = if hides_messages(kind) { ("!", Paint::Warning) } else { ("-", Paint::Dim) };
+            let told = format!("{mark} {}: {times}{}{frame}", kind.name(), escape::text(&summary.first.text));
+            write!(self.out, "{}", self.style.paragraph(paint, &told, 2))?;
+        }
+        Ok(())
+    }
+}
+
+/// "2 errors, 1 warning, 3 suspicions that the capture cannot prove".
+fn told_counts(counts: Counts) -> String {
+    let mut told = Vec::new();
+    if counts.error > 0 {
+        told.push(count(counts.error, "error"));
+    }
+    if counts.warning > 0 {
+        told.push(count(counts.warning, "warning"));
+    }
+    if counts.open > 0 {
+        told.push(format!("{} that the capture cannot prove", count(counts.open, "suspicion")));
+    }
+    told.join(", ")
+}
+
+/// Whether anomalies of this kind can make a message look absent.
+fn hides_messages(kind: AnomalyKind) -> bool {
+    use AnomalyKind as K;
+    !matches!(
+        kind,
+        K::SkippedBlock | K::TimeBackwards | K::NotSip | K::MalformedMessage | K::TcpConflict | K::OverlappingFragments
+    )
+}

@@ -1,0 +1,186 @@
+//! Short names for messages, participants, calls and outcomes.
+
+use super::escape;
+use super::style::shorten;
+use crate::analysis::CallView;
+use crate::base::Idx;
+use crate::call::{Kind, Outcome, Participant, Role};
+use crate::sip::{Facts, Message, Method};
+
+/// Reason phrases are cut to this many columns; some servers write sentences.
+const REASON: usize = 30;
+
+/// A message as people name it: "INVITE SDP", "180 Ringing", "200 OK (BYE)", "REGISTER +auth".
+pub(super) fn label(message: &Message) -> String {
+    let mut label = if message.is_request() { request_label(message) } else { response_label(message) };
+    if message.has(Facts::SDP) {
+        label.push_str(" SDP");
+    }
+    label
+}
+
+fn request_label(message: &Message) -> String {
+    let name = escape::text(&message.method_name()).into_owned();
+    let again = message.method() == Method::Invite && !message.to_tag().is_empty();
+    let auth = message.has(Facts::AUTHORIZATION) || message.has(Facts::PROXY_AUTHORIZATION);
+    format!("{}{}{}", if again { "re-" } else { "" }, shorten(&name, REASON, "…"), if auth { " +auth" } else { "" })
+}
+
+fn response_label(message: &Message) -> String {
+    let status = message.status().unwrap_or(0);
+    // A 100 only says "I have it"; what its server writes beside it helps nobody.
+    let reason = if status == 100 { "Trying".to_owned() } else { escape::bytes(message.reason()) };
+    let label = format!("{status} {}", shorten(reason.trim(), REASON, "…")).trim_end().to_owned();
+    // A 200 may answer anything; a refusal is nearly always that of the request which opened the call.
+    let is_plain = status < 200 || (status >= 300 && matches!(message.method(), Method::Invite | Method::Register));
+    if is_plain {
+        label
+    } else {
+        format!("{label} ({})", shorten(&escape::text(&message.method_name()), REASON, "…"))
+    }
+}
+
+/// From URI of the request that the call is about, as in the message.
+pub fn from_uri(view: CallView<'_>) -> String {
+    opening(view).map_or_else(String::new, |message| String::from_utf8_lossy(message.from_uri()).into_owned())
+}
+
+/// To URI of the request that the call is about, as in the message.
+pub fn to_uri(view: CallView<'_>) -> String {
+    opening(view).map_or_else(String::new, |message| String::from_utf8_lossy(message.to_uri()).into_owned())
+}
+
+/// The message that tells best what the call is about: its first initial request, else its first message.
+fn opening(view: CallView<'_>) -> Option<&Message> {
+    let method = match view.call.kind {
+        Kind::Call => Some(Method::Invite),
+        Kind::Registration => Some(Method::Register),
+        Kind::Subscription => Some(Method::Subscribe),
+        Kind::Message => Some(Method::Message),
+        Kind::Options => Some(Method::Options),
+        Kind::Publish => Some(Method::Publish),
+        Kind::Other => None,
+    };
+    let mut messages = view.messages().map(|(_, seen)| &seen.message);
+    let fits = |message: &&Message| method.is_none_or(|method| message.cseq_method() == method);
+    messages.find(fits).or_else(|| view.messages().next().map(|(_, seen)| &seen.message))
+}
+
+/// "alice@example.com" of "sip:alice@example.com;transport=udp", harmless for a terminal.
+pub(super) fn short_uri(uri: &str) -> String {
+    let uri = uri.trim();
+    let rest = ["sips:", "sip:"]
+        .iter()
+        .find_map(|scheme| {
+            uri.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme)).map(|s| &uri[s.len()..])
+        })
+        .unwrap_or(uri);
+    let end = rest.find([';', '?', '>']).unwrap_or(rest.len());
+    match escape::text(&rest[..end]) {
+        empty if empty.is_empty() => "(nobody)".to_owned(),
+        told => shorten(&told, 60, "…"),
+    }
+}
+
+/// What a participant is in this call: "caller", "proxy", "registrar", ...
+pub(super) fn part(view: CallView<'_>, who: Idx<Participant>) -> &'static str {
+    match (view.call.participants[who.at()].role, view.call.kind) {
+        (Role::Ua, Kind::Call) if who.at() == 0 => "caller",
+        (Role::Ua, Kind::Call) => "callee",
+        (Role::Ua, _) => "user agent",
+        (Role::Registrar, _) => "registrar",
+        (Role::Proxy, _) => "proxy",
+        (Role::Redirect, _) => "redirect server",
+        (Role::B2bua, _) => "B2BUA",
+        (Role::Unknown, _) => "",
+    }
+}
+
+/// The address that names a participant.
+pub(super) fn address(view: CallView<'_>, who: Idx<Participant>) -> String {
+    view.call.participants[who.at()].addresses.first().map_or_else(|| "?".to_owned(), ToString::to_string)
+}
+
+/// A participant in running text: "the proxy 192.0.2.1:5060".
+pub(super) fn party(view: CallView<'_>, who: Idx<Participant>) -> String {
+    match part(view, who) {
+        "" => address(view, who),
+        part => format!("the {part} {}", address(view, who)),
+    }
+}
+
+/// Who asked whom for what, as the heading of a call.
+pub(super) fn story(view: CallView<'_>) -> String {
+    let (from, to) = (short_uri(&from_uri(view)), short_uri(&to_uri(view)));
+    match view.call.kind {
+        Kind::Call => format!("{from} calls {to}"),
+        Kind::Registration => match view.call.hops.first() {
+            Some(hop) => format!("{to} registers at {}", address(view, hop.downstream)),
+            None => format!("{to} registers"),
+        },
+        Kind::Subscription => format!("{from} subscribes to {to}"),
+        Kind::Message => format!("{from} writes to {to}"),
+        Kind::Options => format!("{from} asks {to} what it can do (OPTIONS)"),
+        Kind::Publish => format!("{to} publishes its state"),
+        Kind::Other => {
+            let method = opening(view).map(|message| escape::text(&message.method_name()).into_owned());
+            format!("{from} sends {} to {to}", shorten(&method.unwrap_or_default(), REASON, "…"))
+        }
+    }
+}
+
+/// An outcome in words: "refused with 401".
+pub(super) fn outcome(view: CallView<'_>) -> String {
+    let words = match view.call.outcome {
+        Outcome::Answered => "answered and ended by BYE",
+        Outcome::Active => "answered; no BYE in the capture",
+        Outcome::Busy => "busy",
+        Outcome::Cancelled => "cancelled by the caller",
+        Outcome::NoAnswer => "not answered by a person",
+        Outcome::Redirected => "redirected",
+        Outcome::Challenged => "asked for credentials, none came",
+        Outcome::Rejected => "rejected",
+        Outcome::Unanswered => "no final response",
+        Outcome::Incomplete => "the capture does not show how it ended",
+        Outcome::Registered => "registered",
+        Outcome::Unregistered => "unregistered",
+        Outcome::Queried => "contacts asked for",
+        Outcome::Refused => "refused",
+        Outcome::Accepted => "accepted",
+    };
+    match view.call.final_status {
+        Some(status) if status >= 300 => format!("{words} ({status})"),
+        _ => words.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn told(text: &str) -> String {
+        label(&Message::parse(Bytes::from(text.replace('\n', "\r\n"))))
+    }
+
+    #[test]
+    fn labels_say_method_status_and_marks() {
+        assert_eq!(told("INVITE sip:a@b SIP/2.0\nTo: <sip:a@b>\nCSeq: 1 INVITE\n\n"), "INVITE");
+        assert_eq!(told("INVITE sip:a@b SIP/2.0\nTo: <sip:a@b>;tag=1\nCSeq: 2 INVITE\n\n"), "re-INVITE");
+        assert_eq!(told("SIP/2.0 100 trying -- your call is important to us\nCSeq: 1 INVITE\n\n"), "100 Trying");
+        assert_eq!(told("SIP/2.0 200 OK\nCSeq: 2 BYE\n\n"), "200 OK (BYE)");
+        assert_eq!(told("SIP/2.0 200\nCSeq: 2 BYE\n\n"), "200 (BYE)");
+    }
+
+    #[test]
+    fn reason_phrases_cannot_steer_the_terminal() {
+        assert_eq!(told("SIP/2.0 486 \u{1b}]0;x\u{7}\nCSeq: 1 INVITE\n\n"), "486 \\x1b]0;x\\x07");
+    }
+
+    #[test]
+    fn short_uris_have_neither_scheme_nor_parameters() {
+        assert_eq!(short_uri("SIP:alice@example.com:5070;transport=tcp"), "alice@example.com:5070");
+        assert_eq!(short_uri("tel:+1234"), "tel:+1234");
+        assert_eq!(short_uri(""), "(nobody)");
+    }
+}
