@@ -1,0 +1,321 @@
+//! The command line: what may be typed, and what it means.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Reads packet captures, tells what happened in every SIP call and registration, what is missing, and why.
+///
+/// Every call is compared with the reference call flows of BCP 75 (RFC 3665) and with the rules of SIP.
+/// Start with: callflow check FILE
+#[derive(Debug, Parser)]
+#[command(name = "callflow", version, max_term_width = 100, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) screen: ScreenArgs,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing at or above --fail-on
+  1  findings
+  2  usage error
+  3  some input could not be read in full; what could be read is reported
+  4  nothing to check: no SIP, or fewer calls than --calls says";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Analyse captures, compare every call with the reference flows, run the rules, report.
+    ///
+    /// What the capture proves counts by its severity. What it cannot prove is reported as such, is counted
+    /// apart and never fails the check.
+    Check(CheckArgs),
+    /// One line per call: who, when, how it ended, which flow, what is wrong.
+    Calls(ListArgs),
+    /// Draw the ladder diagram of calls, with what is missing as dashed arrows.
+    Ladder(LadderArgs),
+    /// Print the messages of a call, with faults pointed at. Digest answers are masked.
+    Show(ShowArgs),
+    /// Count packets, messages, methods, statuses and what was not understood.
+    Stats(StatsArgs),
+    /// Print the page of a rule (T01 or invite-no-response) or a reference flow (bcp75/3.1 or 3.1).
+    Explain(ExplainArgs),
+    /// List the rules.
+    Rules(CatalogArgs),
+    /// List the reference flows.
+    Flows(CatalogArgs),
+}
+
+/// What is read, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct InputArgs {
+    /// pcap or pcapng files (also gzip, zstd, lz4, xz), folders to search for them, or - for standard input.
+    ///
+    /// Several are read as one capture, merged in time order, as rotated files need it.
+    #[arg(value_name = "FILE", required = true)]
+    pub(super) files: Vec<PathBuf>,
+    /// Take each file as a capture of its own.
+    #[arg(long)]
+    pub(super) each: bool,
+    /// Look only at packets that fit this libpcap filter, such as "host 192.0.2.1 and port 5060".
+    #[arg(long, value_name = "EXPR")]
+    pub(super) bpf: Option<String>,
+    /// TLS secrets, in the format of SSLKEYLOGFILE.
+    #[arg(long, value_name = "FILE")]
+    pub(super) keylog: Option<PathBuf>,
+    /// Take every datagram of this UDP port for SIP (it is found by content anyway, on any port).
+    #[arg(long, value_name = "PORT=sip", value_parser = sip_port)]
+    pub(super) decode_as: Vec<u16>,
+    /// Count a capture whose last record is cut as not read in full (exit code 3).
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Threads to use; the result does not depend on it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+}
+
+/// Which calls.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Selection (all that are given must fit)")]
+pub(super) struct SelectArgs {
+    /// Calls by number, as in `callflow calls`.
+    #[arg(long = "call", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) calls: Vec<u32>,
+    /// The call with this Call-ID.
+    #[arg(long, value_name = "ID")]
+    pub(super) call_id: Option<String>,
+    /// Calls whose From URI contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) from: Option<String>,
+    /// Calls whose To URI contains this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) to: Option<String>,
+    /// Calls in which this address takes part: 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060.
+    #[arg(long, value_name = "ADDR")]
+    pub(super) participant: Option<String>,
+    /// Calls with a request of this method.
+    #[arg(long, value_name = "METHOD")]
+    pub(super) method: Option<String>,
+    /// Calls with a response of this status, such as 486 or 4xx.
+    #[arg(long, value_name = "STATUS", value_parser = status_range)]
+    pub(super) status: Option<std::ops::RangeInclusive<u16>>,
+    /// call, registration, subscription, message, options, publish or other.
+    #[arg(long, value_name = "KIND")]
+    pub(super) kind: Option<String>,
+    /// answered, active, busy, cancelled, no-answer, rejected, refused, unanswered, incomplete, ...
+    #[arg(long, value_name = "OUTCOME")]
+    pub(super) outcome: Option<String>,
+    /// Calls with a finding of this rule (code or name); only such findings are reported.
+    #[arg(long, value_name = "RULE")]
+    pub(super) rule: Vec<String>,
+    /// Calls whose nearest reference flow is this one: bcp75/3.1 or 3.1.
+    #[arg(long, value_name = "FLOW")]
+    pub(super) flow: Option<String>,
+    /// Calls that go on at or after this time: 2026-01-02T03:04:05Z, or +30 (seconds into the capture).
+    #[arg(long, value_name = "TIME")]
+    pub(super) since: Option<String>,
+    /// Calls that start at or before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(super) until: Option<String>,
+}
+
+/// How it is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// text, json or ndjson.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_names())]
+    pub(super) format: String,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// Text only, and to where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct TextArgs {
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
+}
+
+/// How text looks; for every command.
+#[derive(Clone, Copy, Debug, Args)]
+#[command(next_help_heading = "Screen")]
+pub(super) struct ScreenArgs {
+    /// Colours: auto means on a terminal, unless NO_COLOR is set.
+    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
+    pub(super) color: Colour,
+    /// Draw with ASCII characters only.
+    #[arg(long, global = true)]
+    pub(super) ascii: bool,
+    /// Columns of a line; else those of the terminal, or 100.
+    #[arg(long, global = true, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..))]
+    pub(super) width: Option<u16>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) gate: GateArgs,
+}
+
+/// What makes `check` fail.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Verdict")]
+pub(super) struct GateArgs {
+    /// Findings from this severity on give exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Error, value_name = "SEVERITY")]
+    pub(super) fail_on: FailOn,
+    /// Every selected call must follow this reference flow without deviation, else exit code 1.
+    #[arg(long, value_name = "FLOW")]
+    pub(super) expect: Option<String>,
+    /// At least so many calls must be there, else exit code 4.
+    #[arg(long = "calls", value_name = "N")]
+    pub(super) at_least: Option<usize>,
+    /// A capture without SIP is fine (exit code 0 instead of 4).
+    #[arg(long)]
+    pub(super) allow_empty: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
+pub(super) enum FailOn {
+    Error,
+    Warning,
+    Info,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatsArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    /// text or json.
+    #[arg(long, value_enum, default_value_t = CatalogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    pub(super) format: CatalogFormat,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LadderArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    #[command(flatten)]
+    pub(super) output: TextArgs,
+    /// Draw every call; without it and without a selection there must be only one.
+    #[arg(long)]
+    pub(super) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    #[command(flatten)]
+    pub(super) output: TextArgs,
+    /// Only this message of the call.
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) message: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// Code or name of a rule, or name of a reference flow.
+    #[arg(value_name = "CODE-OR-FLOW")]
+    pub(super) topic: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CatalogArgs {
+    /// text or json.
+    #[arg(long, value_enum, default_value_t = CatalogFormat::Text, value_name = "FORMAT")]
+    pub(super) format: CatalogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum CatalogFormat {
+    Text,
+    Json,
+}
+
+fn format_names() -> clap::builder::PossibleValuesParser {
+    let values = crate::report::FORMATS
+        .iter()
+        .map(|format| clap::builder::PossibleValue::new(format.name()).help(format.help()));
+    clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
+}
+
+/// "5070=sip" is 5070.
+fn sip_port(text: &str) -> Result<u16, String> {
+    let (port, protocol) = text.split_once('=').ok_or("must look like 5070=sip")?;
+    if !protocol.eq_ignore_ascii_case("sip") {
+        return Err(format!("'{protocol}' is not known; only sip is"));
+    }
+    port.parse().map_err(|_| format!("'{port}' is no port"))
+}
+
+/// "486" is 486 alone, "4xx" is 400 to 499.
+fn status_range(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
+    let class = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX"));
+    match (class.and_then(|class| class.parse::<u16>().ok()), text.parse::<u16>()) {
+        (Some(class @ 1..=6), _) => Ok(class * 100..=class * 100 + 99),
+        (None, Ok(status @ 100..=699)) => Ok(status..=status),
+        _ => Err("must be a status such as 486, or a class such as 4xx".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn classes_and_single_statuses_are_ranges() {
+        assert_eq!(status_range("4xx"), Ok(400..=499));
+        assert_eq!(status_range("486"), Ok(486..=486));
+        assert!(status_range("7xx").is_err() && status_range("99").is_err() && status_range("x").is_err());
+    }
+
+    #[test]
+    fn ports_are_given_with_their_protocol() {
+        assert_eq!(sip_port("5070=sip"), Ok(5070));
+        assert!(sip_port("5070").is_err() && sip_port("70000=sip").is_err() && sip_port("1=rtp").is_err());
+    }
+}

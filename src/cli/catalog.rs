@@ -1,0 +1,120 @@
+//! `explain`, `rules` and `flows`: what is built in. Needs no capture.
+
+use super::args::{CatalogArgs, CatalogFormat, ExplainArgs, ScreenArgs};
+use super::{Status, Stop, output};
+use crate::base::Error;
+use crate::flow::{BCP75, Catalog};
+use crate::report::{Paint, Style, table, write_document};
+use crate::rules::{Meta, metas};
+use std::io::{self, Write};
+
+/// The rule with this code or name.
+pub(super) fn rule(name: &str) -> Option<&'static Meta> {
+    metas().into_iter().find(|meta| meta.code.eq_ignore_ascii_case(name) || meta.name.eq_ignore_ascii_case(name))
+}
+
+/// Full name and text of a reference flow: "3.1" is "bcp75/3.1".
+fn flow(name: &str) -> Option<(&'static str, &'static str)> {
+    let short = |full: &str| full.rsplit('/').next() == Some(name);
+    BCP75.iter().find(|(full, _)| full.eq_ignore_ascii_case(name) || short(full)).copied()
+}
+
+/// The full name of a reference flow.
+pub(super) fn flow_name(name: &str) -> Result<&'static str, Error> {
+    flow(name)
+        .map(|(full, _)| full)
+        .ok_or_else(|| Error::Usage(format!("no reference flow is called '{name}'; `callflow flows` lists them")))
+}
+
+/// Runs `callflow explain`.
+pub(super) fn explain(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    let name = args.topic.trim();
+    let text = match (rule(name), flow(name)) {
+        (Some(meta), _) => meta.page,
+        (None, Some((_, text))) => text,
+        (None, None) => {
+            let text = format!(
+                "'{name}' is neither a rule nor a reference flow; `callflow rules` and `callflow flows` list them"
+            );
+            return Err(Error::Usage(text).into());
+        }
+    };
+    let mut output = output::open(None, screen)?;
+    for line in text.lines() {
+        let paint = if line.starts_with('#') { Paint::Bold } else { Paint::Plain };
+        writeln!(output.out, "{}", output.style.paint(paint, line))?;
+    }
+    output.out.flush()?;
+    Ok(Status::Clean)
+}
+
+/// Runs `callflow rules`.
+pub(super) fn rules(args: &CatalogArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    #[derive(serde::Serialize)]
+    struct Row {
+        code: &'static str,
+        name: &'static str,
+        severity: &'static str,
+        title: &'static str,
+        basis: &'static [&'static str],
+    }
+    let mut output = output::open(None, screen)?;
+    match args.format {
+        CatalogFormat::Json => {
+            let rows: Vec<Row> = metas()
+                .into_iter()
+                .map(|m| Row {
+                    code: m.code,
+                    name: m.name,
+                    severity: m.severity.name(),
+                    title: m.title,
+                    basis: m.basis,
+                })
+                .collect();
+            write_document(&rows, &mut output.out)?;
+        }
+        CatalogFormat::Text => {
+            let rows = metas().into_iter().map(|m| vec![m.code, m.name, m.severity.name(), m.title]);
+            write_table(&["code", "name", "severity", "says"], rows, output.style, &mut output.out)?;
+        }
+    }
+    output.out.flush()?;
+    Ok(Status::Clean)
+}
+
+/// Runs `callflow flows`.
+pub(super) fn flows(args: &CatalogArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    #[derive(serde::Serialize)]
+    struct Row<'a> {
+        flow: &'a str,
+        title: &'a str,
+    }
+    let mut output = output::open(None, screen)?;
+    let flows = Catalog::built_in().flows();
+    match args.format {
+        CatalogFormat::Json => {
+            let rows: Vec<Row<'_>> = flows.map(|flow| Row { flow: &flow.name, title: &flow.title }).collect();
+            write_document(&rows, &mut output.out)?;
+        }
+        CatalogFormat::Text => {
+            let rows = flows.map(|flow| vec![flow.name.as_str(), flow.title.as_str()]);
+            write_table(&["flow", "title"], rows, output.style, &mut output.out)?;
+        }
+    }
+    output.out.flush()?;
+    Ok(Status::Clean)
+}
+
+fn write_table<'a>(
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<&'a str>>,
+    style: Style,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut table = table::light(style);
+    table.set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    table::print(&table, out)
+}

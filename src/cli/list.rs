@@ -1,0 +1,112 @@
+//! `calls`, `ladder`, `show` and `stats`: what was seen, without judging the run by it.
+
+use super::args::{InputArgs, LadderArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
+use super::output::Output;
+use super::pipeline::Outcome;
+use super::{Status, Stop, output, pipeline, say, select};
+use crate::base::Error;
+use crate::report::ladder::Ladder;
+use crate::report::{FORMATS, Report, count, draw, heading, short_finding, show, stats, table};
+use crate::session::MessageNo;
+use std::io::Write;
+use std::path::Path;
+
+/// Runs `callflow calls`.
+pub(super) fn calls(args: &ListArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
+        match FORMATS.iter().find(|format| format.name() == args.output.format && format.name() != "text") {
+            Some(format) => format.write(report, output.style, &mut output.out)?,
+            None => table::write(report, output.style, &mut output.out)?,
+        }
+        Ok(has_calls(report))
+    })
+}
+
+/// Runs `callflow ladder`.
+pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
+        if !args.all && !report.is_partial() && report.call_count() > 1 {
+            let found = count(report.call_count(), "call");
+            return Err(Error::Usage(format!(
+                "{found}: choose one with --call N (`callflow calls` lists them), or --all"
+            ))
+            .into());
+        }
+        for (at, view) in report.calls().enumerate() {
+            if at > 0 {
+                writeln!(output.out)?;
+            }
+            heading(report, view, output.style, &mut output.out)?;
+            writeln!(output.out)?;
+            draw(&Ladder::new(report, view), output.style, 2, &mut output.out)?;
+            for finding in report.findings_of(view.number) {
+                short_finding(finding, 2, output.style, &mut output.out)?;
+            }
+        }
+        Ok(has_calls(report))
+    })
+}
+
+/// Runs `callflow show`.
+pub(super) fn show(args: &ShowArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
+        if !report.is_partial() && report.call_count() > 1 {
+            let found = count(report.call_count(), "call");
+            return Err(Error::Usage(format!("{found}: choose one with --call N (`callflow calls` lists them)")).into());
+        }
+        for view in report.calls() {
+            let only = args.message.map(|number| MessageNo::new(number as usize - 1));
+            if let Some(no) = only.filter(|no| no.at() >= view.call.messages.len()) {
+                let held = count(view.call.messages.len(), "message");
+                return Err(Error::Usage(format!("call {} has {held}, not {}", view.number + 1, no.at() + 1)).into());
+            }
+            show::write(report, view, only, output.style, &mut output.out)?;
+        }
+        Ok(has_calls(report))
+    })
+}
+
+/// Runs `callflow stats`.
+pub(super) fn stats(args: &StatsArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    let select = SelectArgs::default();
+    for_each(&args.input, &select, args.output.as_deref(), screen, |report, output| {
+        match args.format {
+            super::args::CatalogFormat::Json => stats::write_json(report, &mut output.out),
+            super::args::CatalogFormat::Text => stats::write_text(report, output.style, &mut output.out),
+        }?;
+        Ok(Status::Clean)
+    })
+}
+
+/// Analyses each capture and has `write` report on it.
+fn for_each(
+    input: &InputArgs,
+    choice: &SelectArgs,
+    path: Option<&Path>,
+    screen: ScreenArgs,
+    mut write: impl FnMut(&Report<'_>, &mut Output) -> Result<Status, Stop>,
+) -> Result<Status, Stop> {
+    let mut output = output::open(path, screen)?;
+    let mut status = Status::Clean;
+    for files in pipeline::groups(input) {
+        let outcome = pipeline::run(input, &files)?;
+        let Outcome { captures, analysis, flows, findings, unread } = &outcome;
+        let selection = select::select(choice, &outcome)?;
+        let report = Report::new(captures, analysis, flows, findings, selection);
+        status = status.and(write(&report, &mut output)?);
+        if *unread {
+            status = status.and(Status::Unread);
+        }
+        output.out.flush()?;
+    }
+    Ok(status)
+}
+
+/// No call is nothing to show.
+fn has_calls(report: &Report<'_>) -> Status {
+    if report.call_count() > 0 {
+        return Status::Clean;
+    }
+    say(&if report.analysis.stats.messages == 0 { "no SIP in the input" } else { "no call fits the selection" });
+    Status::Nothing
+}

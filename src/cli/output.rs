@@ -1,0 +1,36 @@
+//! Where the output goes and how it looks.
+
+use super::args::{Colour, ScreenArgs};
+use crate::report::Style;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::Path;
+
+/// Standard output or a file, buffered, and the style that fits it.
+pub(super) struct Output {
+    pub(super) out: BufWriter<Box<dyn Write>>,
+    pub(super) style: Style,
+}
+
+/// Opens the output. A file is created or emptied.
+pub(super) fn open(path: Option<&Path>, screen: ScreenArgs) -> io::Result<Output> {
+    let is_screen = path.is_none() && io::stdout().is_terminal();
+    let write: Box<dyn Write> = match path {
+        None => Box::new(io::stdout()),
+        Some(path) => Box::new(
+            File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+        ),
+    };
+    Ok(Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, is_screen) })
+}
+
+fn style(screen: ScreenArgs, is_screen: bool) -> Style {
+    let seen = terminal_size::terminal_size().filter(|_| is_screen).map(|(width, _)| usize::from(width.0));
+    let width = screen.width.map(usize::from).or(seen).unwrap_or(Style::DEFAULT_WIDTH);
+    let colour = match screen.color {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never && is_screen,
+    };
+    Style { width: width.max(Style::MIN_WIDTH), colour, ascii: screen.ascii }
+}

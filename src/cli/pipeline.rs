@@ -1,0 +1,115 @@
+//! From files to findings: opens the source, feeds the analyzer, compares and judges.
+
+use super::args::InputArgs;
+use super::say;
+use crate::analysis::{Analysis, Analyzer, Options};
+use crate::base::{Batch, Error};
+use crate::capture::{self, CaptureInfo, Filtered, More, Source};
+use crate::flow::{self, FlowMatch};
+use crate::rules::{self, Finding};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+/// Files smaller than this are read before a progress bar could be looked at.
+const LONG_FILE: u64 = 50 << 20;
+
+/// What one run over the input gives.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) captures: Vec<CaptureInfo>,
+    pub(super) analysis: Analysis,
+    pub(super) flows: Vec<FlowMatch>,
+    pub(super) findings: Vec<Finding>,
+    /// Some of the input could not be read in full; standard error says what.
+    pub(super) unread: bool,
+}
+
+/// The captures that the arguments name: one, or with `--each` as many as there are files.
+pub(super) fn groups(input: &InputArgs) -> Vec<Vec<PathBuf>> {
+    if !input.each {
+        return vec![input.files.clone()];
+    }
+    let (files, errors) = capture::expand(&input.files);
+    // What cannot be looked at is opened again below, where the error is told and counted.
+    let unusable = errors.into_iter().filter_map(|error| match error {
+        Error::Io { path, .. } | Error::NotACapture { path, .. } | Error::NoCaptures { path } => Some(path),
+        _ => None,
+    });
+    files.into_iter().chain(unusable).map(|file| vec![file]).collect()
+}
+
+/// Reads `files` as one capture and judges it. Whatever can be read is; what cannot is said.
+pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
+    match input.threads {
+        None => analyse(input, files),
+        Some(threads) => rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build()
+            .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?
+            .install(|| analyse(input, files)),
+    }
+}
+
+fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
+    let key_log = match &input.keylog {
+        None => Vec::new(),
+        Some(path) => {
+            std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))?
+        }
+    };
+    let opened = capture::open(files);
+    let mut unread = !opened.errors.is_empty();
+    opened.errors.iter().for_each(|error| say(error));
+    let mut source = match &input.bpf {
+        None => opened.source,
+        Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
+    };
+    let mut analyzer = Analyzer::new(Options { key_log, sip_ports: input.decode_as.clone() });
+    unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
+    let mut analysis = analyzer.finish();
+    analysis.anomalies.merge(source.take_anomalies());
+    let captures = source.captures().to_vec();
+    unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
+    let flows = flow::match_all(&analysis);
+    let findings = rules::check(&analysis, &flows);
+    Ok(Outcome { captures, analysis, flows, findings, unread })
+}
+
+/// Gives all packets to the analyzer; whether all could be read.
+fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar) -> bool {
+    let mut batch = Batch::default();
+    let mut whole = true;
+    loop {
+        let more = source.next_batch(&mut batch);
+        let keys = source.key_log();
+        if !keys.is_empty() {
+            analyzer.add_keys(&keys);
+        }
+        match more {
+            Ok(More::More) => analyzer.push(&batch),
+            Ok(More::End) => break,
+            // The next call goes on with the other files, or ends.
+            Err(error) => {
+                whole = false;
+                progress.suspend(|| say(&error));
+            }
+        }
+        progress.set_position(source.captures().iter().map(|capture| capture.bytes).sum());
+    }
+    progress.finish_and_clear();
+    whole
+}
+
+/// A bar on a terminal for long input; else nothing.
+fn progress(files: &[PathBuf]) -> ProgressBar {
+    let bytes: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
+    if bytes < LONG_FILE || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
