@@ -1,0 +1,407 @@
+//! The program as scripts and people run it: exit codes, streams, formats.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const HEALTHY: &str = "testdata/captures/a11-session-two-proxies.pcap";
+const ACK_NEVER: &str = "testdata/captures/b10-ack-never-200-retransmitted.pcap";
+const WRONG_PASSWORD: &str = "testdata/captures/a05-register-wrong-password.pcap";
+
+/// What a run gave.
+struct Run {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// The program in an environment that says nothing about terminals or colours.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callflow"));
+    command.env_clear().current_dir(env!("CARGO_MANIFEST_DIR")).stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Run {
+    let output = program().args(args).output().unwrap();
+    Run {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A file of this test run.
+fn scratch(name: &str, content: &[u8]) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+/// A pcap file without packets.
+fn empty_capture(name: &str) -> PathBuf {
+    let head = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+    scratch(name, &head)
+}
+
+#[test]
+fn a_healthy_capture_is_0_and_says_nothing_on_stderr() {
+    let run = run(&["check", HEALTHY]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{}", run.out);
+    assert!(run.out.contains("OK"), "{}", run.out);
+}
+
+#[test]
+fn findings_are_1_and_go_to_stdout() {
+    let found = run(&["check", ACK_NEVER]);
+    assert_eq!((found.code, found.err.as_str()), (Some(1), ""), "{}", found.out);
+    assert!(found.out.contains("I01"), "{}", found.out);
+    assert_eq!(run(&["check", "--fail-on", "never", ACK_NEVER]).code, Some(0));
+}
+
+#[test]
+fn what_cannot_be_meant_is_2() {
+    for args in [
+        &["check"][..],
+        &["check", "--no-such-option", HEALTHY],
+        &["check", "--rule", "no-such-rule", HEALTHY],
+        &["check", "--kind", "no-such-kind", HEALTHY],
+        &["check", "--expect", "9.9", HEALTHY],
+        &["check", "--since", "yesterday", HEALTHY],
+        &["check", "--participant", "nobody", HEALTHY],
+        &["check", "--bpf", "no such filter (", HEALTHY],
+        &["explain", "no-such-thing"],
+        &["ladder", HEALTHY],
+        &["show", "--call", "1", "--message", "99", HEALTHY],
+        &["no-such-command"],
+    ] {
+        let run = run(args);
+        assert_eq!(run.code, Some(2), "{args:?}: {}", run.err);
+        assert!(!run.err.is_empty() && run.out.is_empty(), "{args:?}: {}", run.out);
+    }
+}
+
+#[test]
+fn a_missing_file_is_3_and_the_others_are_still_reported() {
+    let run = run(&["check", "no-such-file.pcap", ACK_NEVER]);
+    assert_eq!(run.code, Some(3));
+    assert!(run.err.starts_with("callflow: no-such-file.pcap: "), "{}", run.err);
+    assert!(run.out.contains("I01"), "{}", run.out);
+}
+
+#[test]
+fn what_is_no_capture_is_3() {
+    let text = scratch("text.pcap", b"this is no capture at all, only words");
+    let nothing = scratch("nothing.pcap", b"");
+    for path in [text, nothing] {
+        let run = run(&["check", path.to_str().unwrap()]);
+        assert_eq!(run.code, Some(3), "{}", run.err);
+        assert!(run.err.starts_with("callflow: "), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_cut_last_record_is_3_only_with_strict() {
+    let whole = std::fs::read(HEALTHY).unwrap();
+    let cut = scratch("cut.pcap", &whole[..whole.len() - 10]);
+    let cut = cut.to_str().unwrap();
+    let plain = run(&["check", cut, "--fail-on", "never"]);
+    assert_eq!(plain.code, Some(0), "{}{}", plain.out, plain.err);
+    assert!(plain.out.contains("cut-last-record"), "{}", plain.out);
+    assert_eq!(run(&["check", "--strict", cut, "--fail-on", "never"]).code, Some(3));
+}
+
+#[test]
+fn nothing_to_check_is_4_unless_that_is_allowed() {
+    let path = empty_capture("empty.pcap");
+    let path = path.to_str().unwrap();
+    assert_eq!(run(&["check", path]).code, Some(4));
+    assert_eq!(run(&["check", "--allow-empty", path]).code, Some(0));
+    assert_eq!(run(&["check", "--call", "99", HEALTHY]).code, Some(4));
+    assert_eq!(run(&["check", "--calls", "3", HEALTHY]).code, Some(4));
+    assert_eq!(run(&["check", "--calls", "2", HEALTHY]).code, Some(0));
+}
+
+#[test]
+fn standard_input_folders_and_several_files_are_read() {
+    let mut child = program()
+        .args(["check", "-", "--format", "json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&std::fs::read(HEALTHY).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let piped: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(piped["summary"]["calls"], 2);
+
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("folder");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy(HEALTHY, folder.join("one.pcap")).unwrap();
+    std::fs::copy(WRONG_PASSWORD, folder.join("two.pcap")).unwrap();
+    let folder = folder.to_str().unwrap();
+    let merged: serde_json::Value = serde_json::from_str(&run(&["check", folder, "--format", "json"]).out).unwrap();
+    assert_eq!(merged["captures"].as_array().unwrap().len(), 2);
+    assert_eq!(merged["summary"]["calls"], 4);
+    let each = run(&["check", "--each", folder, "--format", "json"]);
+    let documents: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_str(&each.out).into_iter().map(Result::unwrap).collect();
+    assert_eq!(documents.iter().map(|d| d["summary"]["calls"].as_u64()).collect::<Vec<_>>(), [Some(2), Some(2)]);
+}
+
+#[test]
+fn a_closed_pipe_is_success() {
+    for args in [&["check", ACK_NEVER][..], &["check", "--format", "json", HEALTHY], &["rules"], &["stats", HEALTHY]] {
+        let mut child = program().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""), "{args:?}");
+    }
+}
+
+#[test]
+fn the_output_goes_to_a_file_when_asked() {
+    let path = scratch("report.json", b"old");
+    let run = run(&["check", HEALTHY, "--format", "json", "-o", path.to_str().unwrap()]);
+    assert_eq!((run.code, run.out.as_str()), (Some(0), ""));
+    let written: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(written["version"], 1);
+}
+
+#[test]
+fn colours_are_written_only_when_asked_or_on_a_terminal() {
+    assert!(!run(&["check", ACK_NEVER]).out.contains('\u{1b}'));
+    assert!(run(&["check", ACK_NEVER, "--color", "always"]).out.contains('\u{1b}'));
+}
+
+#[test]
+fn ascii_means_ascii() {
+    for capture in [ACK_NEVER, WRONG_PASSWORD, HEALTHY] {
+        for command in ["check", "calls", "show", "ladder"] {
+            let run = run(&[command, "--call", "1", "--ascii", capture]);
+            assert!(run.out.is_ascii() && !run.out.is_empty(), "{}", run.out);
+        }
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_asked() {
+    for width in ["40", "60", "80", "120"] {
+        for capture in [ACK_NEVER, WRONG_PASSWORD, HEALTHY] {
+            for line in
+                run(&["check", capture, "--width", width]).out.lines().filter(|line| !line.contains("callflow "))
+            {
+                let wide = line.chars().count();
+                assert!(wide <= width.parse().unwrap(), "{wide} > {width}: {line}");
+            }
+        }
+    }
+}
+
+fn keys(value: &serde_json::Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn the_json_document_has_the_promised_fields_in_their_order() {
+    let document: serde_json::Value =
+        serde_json::from_str(&run(&["check", ACK_NEVER, "--format", "json"]).out).unwrap();
+    assert_eq!(keys(&document), ["version", "tool", "captures", "sip", "anomalies", "calls", "findings", "summary"]);
+    assert_eq!(keys(&document["tool"]), ["name", "version"]);
+    assert_eq!(
+        keys(&document["captures"][0]),
+        ["path", "format", "packets", "bytes", "first", "last", "link_types", "complete"]
+    );
+    assert_eq!(
+        keys(&document["sip"]),
+        [
+            "messages",
+            "malformed",
+            "retransmissions",
+            "captured_twice",
+            "transports",
+            "requests",
+            "responses",
+            "call_ids",
+            "transactions",
+            "dialogs"
+        ]
+    );
+    assert_eq!(keys(&document["sip"]["transports"]), ["UDP", "TCP", "TLS", "WS", "WSS", "SCTP"]);
+    let call = &document["calls"][0];
+    assert_eq!(
+        keys(call),
+        [
+            "id",
+            "kind",
+            "call_ids",
+            "from",
+            "to",
+            "start",
+            "end",
+            "outcome",
+            "final_status",
+            "participants",
+            "messages",
+            "reference",
+            "findings"
+        ]
+    );
+    assert_eq!(keys(&call["participants"][0]), ["id", "label", "addresses", "role"]);
+    assert_eq!(
+        keys(&call["messages"][0]),
+        [
+            "n",
+            "frames",
+            "time",
+            "from",
+            "to",
+            "transport",
+            "kind",
+            "method",
+            "status",
+            "reason",
+            "cseq",
+            "call_id",
+            "copy",
+            "step"
+        ]
+    );
+    assert_eq!((&call["messages"][3]["copy"], &call["messages"][3]["of"]), (&"retransmission".into(), &3.into()));
+    assert_eq!(keys(&call["reference"]), ["flow", "title", "cost", "complete", "missing", "unexpected"]);
+    assert_eq!(
+        keys(&document["findings"][0]),
+        [
+            "rule",
+            "name",
+            "severity",
+            "verdict",
+            "cause",
+            "call",
+            "call_id",
+            "frames",
+            "messages",
+            "missing",
+            "summary",
+            "detail",
+            "basis",
+            "fingerprint"
+        ]
+    );
+    assert_eq!(keys(&document["summary"]), ["calls", "error", "warning", "info", "open"]);
+    let stats: serde_json::Value = serde_json::from_str(&run(&["stats", ACK_NEVER, "--format", "json"]).out).unwrap();
+    assert_eq!(keys(&stats), ["captures", "sip", "anomalies"]);
+    assert_eq!(stats["sip"], document["sip"]);
+}
+
+#[test]
+fn ndjson_has_one_typed_object_a_line() {
+    let run = run(&["check", ACK_NEVER, "--format", "ndjson"]);
+    let types: Vec<String> = run
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(types.first().map(String::as_str), Some("capture"));
+    assert_eq!(types.get(1).map(String::as_str), Some("call"));
+    assert_eq!(types.last().map(String::as_str), Some("summary"));
+    assert!(types[2..types.len() - 1].iter().all(|kind| kind == "finding"), "{types:?}");
+}
+
+#[test]
+fn digest_answers_are_masked_in_messages() {
+    let run = run(&["show", WRONG_PASSWORD, "--call", "1"]);
+    assert_eq!(run.code, Some(0), "{}", run.err);
+    assert!(run.out.contains("response=\"***\""), "{}", run.out);
+}
+
+#[test]
+fn selections_narrow_what_is_shown() {
+    let calls = |args: &[&str]| {
+        let all = [&["check", HEALTHY, "--format", "json", "--allow-empty"], args].concat();
+        let document: serde_json::Value = serde_json::from_str(&run(&all).out).unwrap();
+        document["calls"].as_array().unwrap().iter().map(|call| call["id"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(calls(&["--call", "2"]), [2]);
+    assert_eq!(calls(&["--call-id", "2-31379@10.20.1.11"]), [2]);
+    assert_eq!(calls(&["--from", "ALICE", "--to", "bob@"]), [1, 2]);
+    assert_eq!(calls(&["--from", "bob"]), [0; 0]);
+    assert_eq!(calls(&["--participant", "10.20.1.102"]), [1, 2]);
+    assert_eq!(calls(&["--participant", "10.20.1.102:5061"]), [0; 0]);
+    assert_eq!(calls(&["--method", "bye", "--status", "4xx"]), [1, 2]);
+    assert_eq!(calls(&["--status", "486"]), [0; 0]);
+    assert_eq!(calls(&["--kind", "call", "--outcome", "answered"]), [1, 2]);
+    assert_eq!(calls(&["--since", "+0.95"]), [2]);
+    assert_eq!(calls(&["--until", "2026-11-22T08:46:17.5Z"]), [1]);
+    assert_eq!(calls(&["--bpf", "udp port 1"]), [0; 0]);
+}
+
+#[test]
+fn the_catalogues_know_what_explain_explains() {
+    let rules: serde_json::Value = serde_json::from_str(&run(&["rules", "--format", "json"]).out).unwrap();
+    let flows: serde_json::Value = serde_json::from_str(&run(&["flows", "--format", "json"]).out).unwrap();
+    let names = |list: &serde_json::Value, field: &str| {
+        list.as_array().unwrap().iter().map(|row| row[field].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let topics = [names(&rules, "code"), names(&rules, "name"), names(&flows, "flow")].concat();
+    assert!(topics.len() > 40, "{topics:?}");
+    for topic in topics {
+        let page = run(&["explain", &topic]);
+        assert_eq!(page.code, Some(0), "{topic}: {}", page.err);
+        assert!(page.out.len() > 40, "{topic}: {}", page.out);
+    }
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for args in [&["--help"][..], &["--version"], &["check", "--help"]] {
+        let run = run(args);
+        assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+        assert!(run.out.contains("callflow"));
+    }
+}
+
+#[test]
+fn the_usage_page_names_every_command_and_option_and_no_other() {
+    let page = std::fs::read_to_string("docs/usage.md").unwrap();
+    let mut options = std::collections::BTreeSet::new();
+    for command in ["check", "calls", "ladder", "show", "stats", "explain", "rules", "flows"] {
+        assert!(page.contains(&format!("`callflow {command}")), "{command}");
+        options.extend(long_options(&run(&[command, "--help"]).out));
+    }
+    options.remove("--help");
+    assert_eq!(long_options(&page), options);
+}
+
+/// Every `--word` of a text.
+fn long_options(text: &str) -> std::collections::BTreeSet<String> {
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '-';
+    let words = text.split(|c: char| !is_word(c));
+    words.filter(|word| word.starts_with("--") && !word.ends_with('-')).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_field_of_the_document_is_on_its_page() {
+    let page = std::fs::read_to_string("docs/json.md").unwrap();
+    let document: serde_json::Value =
+        serde_json::from_str(&run(&["check", ACK_NEVER, "--format", "json"]).out).unwrap();
+    let call = &document["calls"][0];
+    let parts = [
+        &document,
+        &document["tool"],
+        &document["captures"][0],
+        &document["sip"],
+        call,
+        &call["participants"][0],
+        &call["messages"][3],
+        &call["reference"],
+        &call["reference"]["missing"][0],
+        &document["findings"][0],
+        &document["findings"][0]["missing"],
+        &document["summary"],
+    ];
+    for key in parts.into_iter().flat_map(keys) {
+        assert!(page.contains(&format!("`{key}`")) || page.contains(&format!("`{key}[]`")), "{key}");
+    }
+}
