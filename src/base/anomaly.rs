@@ -14,6 +14,8 @@ pub enum AnomalyKind {
     SkippedBlock,
     /// Records whose time runs backwards.
     TimeBackwards,
+    /// A message recorded before the one that caused it, and put behind it.
+    Reordered,
     /// Interface statistics say that packets were dropped while capturing.
     DroppedPackets,
     /// A link type that we cannot decode.
@@ -54,6 +56,7 @@ impl AnomalyKind {
             Self::DamagedFile => "damaged-file",
             Self::SkippedBlock => "skipped-block",
             Self::TimeBackwards => "time-backwards",
+            Self::Reordered => "reordered",
             Self::DroppedPackets => "dropped-packets",
             Self::UnknownLinkType => "unknown-link-type",
             Self::CutFrame => "cut-frame",

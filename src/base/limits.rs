@@ -40,6 +40,12 @@ pub const HEADERS_PER_MESSAGE: usize = 4096;
 pub const PACKET_BYTES: usize = 128 << 20;
 /// Interfaces described in one capture file; a capture on every device of a large host has some hundreds.
 pub const CAPTURE_INTERFACES: usize = 65_536;
+/// Names of addresses kept from the capture files; a resolver cache has some thousands.
+pub const CAPTURE_NAMES: usize = 65_536;
+/// Comments on packets kept from the capture files: people write some, programs one for each packet.
+pub const CAPTURE_COMMENTS: usize = 10_000;
+/// Bytes of one such comment that are kept.
+pub const COMMENT_BYTES: usize = 4096;
 /// TLS secrets kept from the capture files; one session is under 1 KiB.
 pub const KEY_LOG_BYTES: usize = 64 << 20;
 /// Findings of one rule and severity that are told for one call; a flood under one Call-ID repeats them endlessly.

@@ -48,7 +48,12 @@ impl Facts {
         self.0 & other.0 == other.0
     }
 
-    /// The fact that a header of that name is there.
+    /// Whether any of `other` holds.
+    pub(super) fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The fact that a header of that name is there; nothing for headers that are not noted.
     pub(super) fn of(name: HeaderName) -> Self {
         match name {
             HeaderName::Authorization => Self::AUTHORIZATION,

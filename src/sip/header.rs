@@ -122,6 +122,20 @@ impl HeaderName {
     }
 }
 
+/// By header, the first letters of its names as bits (of the lower five bits of the letter): tells the
+/// lines of most other headers without looking for their colon.
+const INITIALS: [u32; HeaderName::Other as usize + 1] = {
+    let mut initials = [0; HeaderName::Other as usize + 1];
+    let mut at = 0;
+    while at < NAMES.len() {
+        let (name, header) = NAMES[at];
+        initials[header as usize] |= 1 << (name.as_bytes()[0] & 31);
+        at += 1;
+    }
+    initials[HeaderName::Other as usize] = u32::MAX;
+    initials
+};
+
 /// Every name at its [`slot`], so that one comparison tells a header.
 const SLOTS: [(&str, HeaderName); 256] = {
     let mut slots = [("", HeaderName::Other); 256];
@@ -179,6 +193,45 @@ impl<'a> Iterator for Headers<'a> {
     }
 }
 
+/// The values of one header, in order; looks at as many fields as [`Headers`].
+#[derive(Clone, Debug)]
+pub(super) struct Values<'a> {
+    fields: Fields<'a>,
+    room: usize,
+    name: HeaderName,
+}
+
+impl<'a> Values<'a> {
+    pub(super) fn new(fields: Fields<'a>, name: HeaderName) -> Self {
+        Self { fields, room: crate::base::limits::HEADERS_PER_MESSAGE, name }
+    }
+
+    /// Of a header that is known not to be there.
+    pub(super) fn none(name: HeaderName) -> Self {
+        Self { fields: Fields::new(b"", 0), room: 0, name }
+    }
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let initials = INITIALS[self.name as usize];
+        while self.room > 0 {
+            self.room -= 1;
+            let (at, line) = self.fields.line()?;
+            let may_be = line.first().is_some_and(|first| initials >> (first & 31) & 1 == 1);
+            if may_be {
+                let field = Field::new(at, line);
+                if HeaderName::from_bytes(field.name) == self.name {
+                    return Some(field.value);
+                }
+            }
+        }
+        None
+    }
+}
+
 /// A header field before its name is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<'a> {
@@ -186,6 +239,18 @@ pub(super) struct Field<'a> {
     pub(super) name: &'a [u8],
     pub(super) value: &'a [u8],
     pub(super) has_colon: bool,
+}
+
+impl<'a> Field<'a> {
+    fn new(at: usize, line: &'a [u8]) -> Self {
+        // Names are short: a search by SIMD costs more than it saves.
+        match line.iter().position(|byte| *byte == b':') {
+            Some(colon) => {
+                Self { at, name: trim_end(&line[..colon]), value: trim(&line[colon + 1..]), has_colon: true }
+            }
+            None => Self { at, name: trim_end(line), value: b"", has_colon: false },
+        }
+    }
 }
 
 /// Walks over the lines of a header section, folds joined, up to the empty line.
@@ -212,7 +277,31 @@ impl<'a> Fields<'a> {
         self.at >= self.raw.len() && self.raw.last() != Some(&b'\n')
     }
 
+    /// The next field, its folded lines included: where it begins and its bytes, at least one.
+    #[inline]
+    fn line(&mut self) -> Option<(usize, &'a [u8])> {
+        let at = self.at;
+        let empty_line = match self.raw.get(at..)? {
+            _ if self.body.is_some() => return None,
+            [] => return None,
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => 0,
+        };
+        if empty_line > 0 {
+            self.body = Some(at + empty_line);
+            return None;
+        }
+        let mut end = self.line_end(at);
+        while matches!(self.raw.get(end), Some(b' ' | b'\t')) {
+            end = self.line_end(end);
+        }
+        self.at = end;
+        Some((at, &self.raw[at..end]))
+    }
+
     /// Where the line that begins at `from` ends, its line feed included.
+    #[inline]
     fn line_end(&self, from: usize) -> usize {
         self.raw.get(from..).and_then(|rest| memchr(b'\n', rest)).map_or(self.raw.len(), |at| from + at + 1)
     }
@@ -222,26 +311,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = Field<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let at = self.at;
-        if self.body.is_some() || at >= self.raw.len() {
-            return None;
-        }
-        let mut end = self.line_end(at);
-        if matches!(&self.raw[at..end], b"\r\n" | b"\n") {
-            self.body = Some(end);
-            return None;
-        }
-        while matches!(self.raw.get(end), Some(b' ' | b'\t')) {
-            end = self.line_end(end);
-        }
-        self.at = end;
-        let line = &self.raw[at..end];
-        Some(match memchr(b':', line) {
-            Some(colon) => {
-                Field { at, name: trim_end(&line[..colon]), value: trim(&line[colon + 1..]), has_colon: true }
-            }
-            None => Field { at, name: trim_end(line), value: b"", has_colon: false },
-        })
+        self.line().map(|(at, line)| Field::new(at, line))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::body::sdp_part;
 use super::grammar::{Commas, Parsed, decimal, lws, number, token, trim};
-use super::header::{Fields, Headers};
+use super::header::{Fields, Headers, Values};
 use super::start::StartLine;
 use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
 use crate::base::limits;
@@ -189,7 +189,16 @@ impl Message {
 
     /// Every value of that header, comma lists not split.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-        self.headers().filter(move |header| header.name == name).map(|header| header.value)
+        if self.lacks(Facts::of(name)) {
+            Values::none(name)
+        } else {
+            Values::new(Fields::new(&self.raw, self.headers as usize), name)
+        }
+    }
+
+    /// Whether none of these headers is there. Headers of cut messages may be, though no fact says so.
+    fn lacks(&self, headers: Facts) -> bool {
+        headers != Facts::default() && !self.facts.intersects(headers | Facts::CUT)
     }
 
     /// The first value of that header.
@@ -200,6 +209,18 @@ impl Message {
     /// The readable Via values, comma lists split, top one first.
     pub fn vias(&self) -> impl Iterator<Item = Via<'_>> {
         self.values(HeaderName::Via).flat_map(Commas::new).filter_map(Via::parse)
+    }
+
+    /// The second readable Via value: of whoever sent the request to the element that the top one names.
+    pub fn second_via(&self) -> Option<Via<'_>> {
+        if self.via_count < 2 {
+            return None;
+        }
+        if self.sent_by.is_empty() {
+            return self.vias().nth(1);
+        }
+        // The top one was readable when the message was read.
+        self.values(HeaderName::Via).flat_map(Commas::new).skip(1).find_map(Via::parse)
     }
 
     /// The readable addresses of that header, comma lists split.
@@ -224,7 +245,9 @@ impl Message {
 
     /// The challenges of WWW-Authenticate and Proxy-Authenticate, in order.
     pub fn challenges(&self) -> impl Iterator<Item = Challenge<'_>> {
-        self.headers().filter_map(|header| match header.name {
+        let lacking = self.lacks(Facts::WWW_AUTHENTICATE | Facts::PROXY_AUTHENTICATE);
+        let headers = (!lacking).then(|| self.headers());
+        headers.into_iter().flatten().filter_map(|header| match header.name {
             HeaderName::WwwAuthenticate => Challenge::parse(header.value, false),
             HeaderName::ProxyAuthenticate => Challenge::parse(header.value, true),
             _ => None,
@@ -233,7 +256,9 @@ impl Message {
 
     /// The credentials of Authorization and Proxy-Authorization, in order.
     pub fn credentials(&self) -> impl Iterator<Item = Credentials<'_>> {
-        self.headers().filter_map(|header| match header.name {
+        let lacking = self.lacks(Facts::AUTHORIZATION | Facts::PROXY_AUTHORIZATION);
+        let headers = (!lacking).then(|| self.headers());
+        headers.into_iter().flatten().filter_map(|header| match header.name {
             HeaderName::Authorization => Credentials::parse(header.value, false),
             HeaderName::ProxyAuthorization => Credentials::parse(header.value, true),
             _ => None,
