@@ -1,16 +1,21 @@
 //! One capture file, whatever its format, from wherever its bytes come.
 
 use super::compress::{Compression, Reader};
+use super::follow::Growing;
 use super::input::Input;
 use super::map::Map;
+use super::netmon::{self, NetMon};
 use super::pcap::{self, Pcap};
 use super::pcapng::PcapNg;
 use super::record::{Record, Step};
-use super::{CaptureInfo, Cut, More, Source};
-use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Error, PacketMeta, Timestamp};
+use super::snoop::{self, Snoop};
+use super::{CaptureInfo, Comment, Cut, More, Names, Source};
+use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Error, PacketMeta, Timestamp, limits};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Packets in a batch: enough work for all cores, and little memory.
 const BATCH: usize = 16_384;
@@ -27,6 +32,8 @@ pub struct CaptureFile {
     info: CaptureInfo,
     anomalies: Anomalies,
     secrets: Vec<u8>,
+    names: Names,
+    comments: Vec<Comment>,
     /// Time of the last packet.
     last: Option<Timestamp>,
     /// Frame numbers of this file are not those of the analysis.
@@ -37,6 +44,8 @@ pub struct CaptureFile {
 enum Format {
     Pcap(Pcap),
     PcapNg(PcapNg),
+    Snoop(Snoop),
+    NetMon(NetMon),
 }
 
 /// Why a walk through the window stopped.
@@ -74,6 +83,16 @@ impl CaptureFile {
         Self::from_input(Input::stream(reader), path)
     }
 
+    /// Reads a file that is still being written: at its end waits for more, until `stop` is set.
+    /// A file that has not even a header yet is waited for as well, and one that shrinks is an error.
+    ///
+    /// # Errors
+    /// As [`CaptureFile::open`].
+    pub fn follow(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::read(Box::new(Growing::new(file, stop)), path)
+    }
+
     fn from_input(mut input: Input, path: &Path) -> Result<Self, Error> {
         input.fill(Compression::MAGIC);
         let compression = Compression::of(input.rest());
@@ -94,6 +113,7 @@ impl CaptureFile {
             link_types: format.link_types(),
             complete: true,
             drops: 0,
+            interfaces: Vec::new(),
             cut: None,
         };
         Ok(Self {
@@ -104,6 +124,8 @@ impl CaptureFile {
             info,
             anomalies: Anomalies::default(),
             secrets: Vec::new(),
+            names: Names::default(),
+            comments: Vec::new(),
             last: None,
             merged: false,
             over: false,
@@ -113,6 +135,16 @@ impl CaptureFile {
     /// As [`Source::captures`].
     pub(super) fn info(&self) -> &CaptureInfo {
         &self.info
+    }
+
+    /// As [`Source::names`], those since the last call.
+    pub(super) fn take_names(&mut self) -> Names {
+        std::mem::take(&mut self.names)
+    }
+
+    /// As [`Source::comments`], those since the last call.
+    pub(super) fn take_comments(&mut self) -> Vec<Comment> {
+        std::mem::take(&mut self.comments)
     }
 
     /// Marks the file as one of several: its own frame numbers mean nothing to the reader.
@@ -145,7 +177,7 @@ impl CaptureFile {
     fn walk(&mut self, batch: &mut Batch, limit: usize) -> Stop {
         let ended = self.input.ended();
         while batch.packets.len() < limit {
-            match self.format.step(self.input.rest(), ended) {
+            match self.format.step(&self.input, ended) {
                 Step::Packet(record) => {
                     let packet = self.packet(&record);
                     batch.packets.push(packet);
@@ -262,9 +294,20 @@ impl CaptureFile {
 
     fn note_progress(&mut self) {
         self.info.bytes = self.input.offset();
-        if let Format::PcapNg(format) = &mut self.format {
-            self.info.drops = format.dropped();
-            self.secrets.append(&mut format.take_secrets());
+        match &mut self.format {
+            Format::PcapNg(format) => {
+                self.info.drops = format.dropped();
+                self.secrets.append(&mut format.take_secrets());
+                self.names.merge(format.take_names());
+                let room = limits::CAPTURE_COMMENTS.saturating_sub(self.comments.len());
+                let comments = format.take_comments();
+                self.comments.extend(comments.into_iter().take(room));
+                let known = self.info.interfaces.len();
+                let interfaces = format.interfaces().get(known..).unwrap_or_default();
+                self.info.interfaces.extend_from_slice(interfaces);
+            }
+            Format::Snoop(format) => self.info.drops = format.dropped(),
+            Format::Pcap(_) | Format::NetMon(_) => {}
         }
     }
 
@@ -299,27 +342,59 @@ impl Source for CaptureFile {
     fn key_log(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.secrets)
     }
+
+    fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn comments(&self) -> &[Comment] {
+        &self.comments
+    }
 }
 
 impl Format {
     /// Tells the format and reads the file header; why not, otherwise.
     fn open(input: &mut Input) -> Result<Self, String> {
-        let start = input.rest();
-        if PcapNg::has_magic(start) {
+        if PcapNg::has_magic(input.rest()) {
             return Ok(Self::PcapNg(PcapNg::new()));
         }
-        if !Pcap::has_magic(start) {
-            return Err(describe(start));
-        }
-        let pcap = start.first_chunk().and_then(Pcap::open).ok_or("it ends within the header of a pcap file")?;
-        input.advance(pcap::FILE_HEADER);
-        Ok(Self::Pcap(pcap))
+        let (format, header) = if Pcap::has_magic(input.rest()) {
+            let pcap = Self::header(input, Pcap::open, "pcap")?;
+            let header = pcap.file_header();
+            (Self::Pcap(pcap), header)
+        } else if Snoop::has_magic(input.rest()) {
+            let snoop = Self::header(input, Snoop::open, "snoop")?;
+            (Self::Snoop(snoop), snoop::FILE_HEADER)
+        } else if NetMon::has_magic(input.rest()) {
+            let netmon = Self::header(input, NetMon::open, "NetMon")?;
+            (Self::NetMon(netmon), netmon::FILE_HEADER)
+        } else {
+            return Err(describe(input.rest()));
+        };
+        input.fill(header);
+        input.advance(header.min(input.rest().len()));
+        Ok(format)
+    }
+
+    /// Reads the header of a file, which is `N` bytes long.
+    fn header<T, const N: usize>(
+        input: &mut Input,
+        open: impl Fn(&[u8; N]) -> Option<T>,
+        name: &str,
+    ) -> Result<T, String> {
+        input.fill(N);
+        let Some(header) = input.rest().first_chunk() else {
+            return Err(format!("it ends within the header of a {name} file"));
+        };
+        open(header).ok_or_else(|| format!("a version of the {name} format that is not known"))
     }
 
     fn name(&self) -> &'static str {
         match self {
             Self::Pcap(_) => "pcap",
             Self::PcapNg(_) => "pcapng",
+            Self::Snoop(_) => "snoop",
+            Self::NetMon(_) => "netmon",
         }
     }
 
@@ -327,15 +402,18 @@ impl Format {
     fn link_types(&self) -> Vec<crate::base::LinkType> {
         match self {
             Self::Pcap(pcap) => vec![pcap.link()],
-            Self::PcapNg(_) => Vec::new(),
+            Self::Snoop(snoop) => vec![snoop.link()],
+            Self::PcapNg(_) | Self::NetMon(_) => Vec::new(),
         }
     }
 
     #[inline]
-    fn step(&mut self, rest: &[u8], ended: bool) -> Step {
+    fn step(&mut self, input: &Input, ended: bool) -> Step {
         match self {
-            Self::Pcap(pcap) => pcap.step(rest, ended),
-            Self::PcapNg(pcapng) => pcapng.step(rest),
+            Self::Pcap(pcap) => pcap.step(input.rest(), ended),
+            Self::PcapNg(pcapng) => pcapng.step(input.rest()),
+            Self::Snoop(snoop) => snoop.step(input.rest()),
+            Self::NetMon(netmon) => netmon.step(input.rest(), input.offset()),
         }
     }
 
@@ -343,6 +421,8 @@ impl Format {
         match self {
             Self::Pcap(pcap) => pcap.find(rest, ended),
             Self::PcapNg(pcapng) => pcapng.find(rest),
+            Self::Snoop(snoop) => snoop.find(rest, ended),
+            Self::NetMon(netmon) => netmon.find(rest, ended),
         }
     }
 }
@@ -364,10 +444,6 @@ fn refusal(input: &mut Input, path: &Path, compression: Option<Compression>, why
 fn describe(start: &[u8]) -> String {
     match start {
         [] => "empty file".to_owned(),
-        [b's', b'n', b'o', b'o', b'p', 0, 0, 0, ..] => "a snoop file; editcap converts it".to_owned(),
-        [b'G', b'M', b'B', b'U', ..] | [b'R', b'T', b'S', b'S', ..] => {
-            "a Microsoft NetMon file; editcap converts it".to_owned()
-        }
         _ => format!("it starts with '{}'", start.get(..4).unwrap_or(start).escape_ascii()),
     }
 }

@@ -1,6 +1,6 @@
 //! Packet filters in libpcap's language, applied to any source.
 
-use super::{CaptureInfo, More, Source};
+use super::{CaptureInfo, Comment, More, Names, Source};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Error, LinkType, PacketMeta};
 use pcap::{BpfProgram, Capture, Linktype};
 use std::collections::BTreeMap;
@@ -12,14 +12,21 @@ const FRAGMENTS: &str = "(ip[6:2] & 0x1fff != 0) or (ip6[6] == 44)";
 /// Linux cooked, 802.11 with radiotap.
 const TRIED: [LinkType; 4] = [LinkType(1), LinkType(101), LinkType(113), LinkType(127)];
 
+/// Ethernet types of VLAN tags: 802.1Q, 802.1ad, and two from before it.
+const TAGS: [[u8; 2]; 4] = [[0x81, 0], [0x88, 0xa8], [0x91, 0], [0x92, 0]];
+
 /// The packets of a source that match a filter expression.
 ///
-/// The expression is compiled once for each link type. Where it names ports, IP fragments that
+/// VLAN tags are looked through, as Linux does when it filters while capturing, unless the
+/// expression speaks of them; in a file libpcap itself finds nothing behind a tag. The expression is compiled once for each link type. Where it names ports, IP fragments that
 /// carry none pass as well. On a link type for which libpcap cannot compile it, no packet matches,
 /// and an anomaly says so. Frame numbers stay those of the source.
 pub struct Filtered {
     source: Box<dyn Source>,
     expression: String,
+    names_vlans: bool,
+    /// A packet without its tags.
+    untagged: Vec<u8>,
     /// None where it does not apply.
     programs: BTreeMap<LinkType, Option<BpfProgram>>,
     anomalies: Anomalies,
@@ -38,6 +45,8 @@ impl Filtered {
             _ => Ok(Self {
                 source,
                 expression: expression.to_owned(),
+                names_vlans: words(expression).any(|word| word == "vlan"),
+                untagged: Vec::new(),
                 programs: BTreeMap::new(),
                 anomalies: Anomalies::default(),
             }),
@@ -48,7 +57,13 @@ impl Filtered {
         if !self.programs.contains_key(&packet.link) {
             self.compile_for(packet);
         }
-        self.programs.get(&packet.link).and_then(Option::as_ref).is_some_and(|program| program.filter(data))
+        let Some(Some(program)) = self.programs.get(&packet.link) else {
+            return false;
+        };
+        if !self.names_vlans && take_tags(packet.link, data, &mut self.untagged) {
+            return program.filter(&self.untagged);
+        }
+        program.filter(data)
     }
 
     fn compile_for(&mut self, packet: &PacketMeta) {
@@ -90,6 +105,42 @@ impl Source for Filtered {
     fn key_log(&mut self) -> Vec<u8> {
         self.source.key_log()
     }
+
+    fn names(&self) -> &Names {
+        self.source.names()
+    }
+
+    fn comments(&self) -> &[Comment] {
+        self.source.comments()
+    }
+}
+
+/// Copies a packet with VLAN tags without them; whether it has any.
+fn take_tags(link: LinkType, data: &[u8], out: &mut Vec<u8>) -> bool {
+    // Where the type of the payload stands, and where the payload begins.
+    let (kind, header) = match link.0 {
+        1 => (12, 14),
+        113 => (14, 16),
+        276 => (0, 20),
+        _ => return false,
+    };
+    let is_tag = |at: usize| data.get(at..at + 2).is_some_and(|kind| TAGS.iter().any(|tag| tag == kind));
+    if !is_tag(kind) {
+        return false;
+    }
+    // A tag is two bytes of it and the type of what follows.
+    let mut last = header + 2;
+    while is_tag(last) {
+        last += 4;
+    }
+    let (Some(head), Some([one, two, rest @ ..])) = (data.get(..header), data.get(last..)) else {
+        return false;
+    };
+    out.clear();
+    out.extend_from_slice(head);
+    out[kind..kind + 2].copy_from_slice(&[*one, *two]);
+    out.extend_from_slice(rest);
+    true
 }
 
 fn compile(expression: &str, link: LinkType) -> Result<BpfProgram, pcap::Error> {
@@ -108,7 +159,11 @@ fn compile(expression: &str, link: LinkType) -> Result<BpfProgram, pcap::Error> 
 fn names_ports(expression: &str) -> bool {
     let spaced = expression.replace(' ', "");
     let index = ["udp[", "tcp[", "sctp["].iter().any(|start| spaced.contains(start));
-    index || expression.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "port" || word == "portrange")
+    index || words(expression).any(|word| word == "port" || word == "portrange")
+}
+
+fn words(expression: &str) -> impl Iterator<Item = &str> {
+    expression.split(|c: char| !c.is_ascii_alphanumeric())
 }
 
 /// libpcap compiles for the DLT_ numbers of this system, which differ from those in files for raw

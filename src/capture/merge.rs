@@ -2,10 +2,10 @@
 
 use super::file::CaptureFile;
 use super::folder::expand;
-use super::{CaptureInfo, More, Source};
-use crate::base::{Anomalies, Batch, Error, PacketMeta, Timestamp};
+use super::{CaptureInfo, Comment, More, Names, Source};
+use crate::base::{Anomalies, Batch, Error, PacketMeta, Timestamp, limits};
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::path::{Path, PathBuf};
 
 /// Packets in a batch.
@@ -61,6 +61,8 @@ pub struct Merged {
     interfaces: u32,
     anomalies: Anomalies,
     secrets: Vec<u8>,
+    names: Names,
+    comments: Vec<Comment>,
     /// A read error that waits until the packets before it are delivered.
     failure: Option<Error>,
 }
@@ -76,6 +78,8 @@ struct Input {
     buffers: Option<u32>,
     /// The number given to each of the file's interfaces that has a packet.
     interfaces: Vec<Option<u32>>,
+    /// On packets to come, with the frame numbers of the file.
+    comments: VecDeque<Comment>,
 }
 
 enum State {
@@ -97,16 +101,18 @@ impl Merged {
         file.read_batch(&mut batch, 1)?;
         // A file without packets is opened first of all, for what else it tells.
         let first = batch.packets.first().map_or(Timestamp::MIN, |packet| packet.time);
+        let mut comments = VecDeque::new();
         let state = if !is_stdin(&path) && path.is_file() {
             batch.clear();
             State::Closed
         } else {
             // A pipe gives its bytes only once.
+            comments.extend(file.take_comments());
             State::Open(Box::new(file))
         };
         self.heads.push(Reverse((first, self.inputs.len())));
         self.infos.push(info);
-        self.inputs.push(Input { path, state, batch, next: 0, buffers: None, interfaces: Vec::new() });
+        self.inputs.push(Input { path, state, batch, next: 0, buffers: None, interfaces: Vec::new(), comments });
         Ok(())
     }
 
@@ -137,6 +143,13 @@ impl Merged {
         });
         input.next += 1;
         self.frames = self.frames.saturating_add(1);
+        while input.comments.front().is_some_and(|next| next.frame <= packet.frame) {
+            let comment = input.comments.pop_front();
+            if self.comments.len() < limits::CAPTURE_COMMENTS {
+                let frame = self.frames;
+                self.comments.extend(comment.map(|comment| Comment { frame, ..comment }));
+            }
+        }
         out.packets.push(PacketMeta {
             frame: self.frames,
             buffer: base + packet.buffer,
@@ -160,6 +173,8 @@ impl Merged {
         self.infos[at].clone_from(file.info());
         self.anomalies.merge(file.take_anomalies());
         self.secrets.append(&mut file.key_log());
+        self.names.merge(file.take_names());
+        input.comments.extend(file.take_comments());
         if !matches!(outcome, Ok(More::More)) {
             input.state = State::Over;
         }
@@ -208,5 +223,13 @@ impl Source for Merged {
 
     fn key_log(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.secrets)
+    }
+
+    fn names(&self) -> &Names {
+        &self.names
+    }
+
+    fn comments(&self) -> &[Comment] {
+        &self.comments
     }
 }

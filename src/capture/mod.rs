@@ -1,4 +1,4 @@
-//! Reads captures: pcap and pcapng, mapped, compressed or piped, one or many as one.
+//! Reads captures: pcap, pcapng, snoop and Network Monitor, mapped, compressed or piped, one or many as one.
 //!
 //! The only module that names pcap and pcap-parser. It cuts files into packets and does not look
 //! into them. What is odd in a file becomes an [`Anomaly`](crate::base::Anomaly), and every whole
@@ -8,13 +8,18 @@ mod compress;
 mod file;
 mod filter;
 mod folder;
+mod follow;
 mod input;
 mod link;
 mod map;
 mod merge;
+mod names;
+mod netmon;
+mod options;
 mod pcap;
 mod pcapng;
 mod record;
+mod snoop;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +28,7 @@ pub use filter::Filtered;
 pub use folder::expand;
 pub use link::link_type_name;
 pub use merge::{Merged, Opened, open};
+pub use names::Names;
 
 use crate::base::{Anomalies, Batch, Error, LinkType, Timestamp};
 
@@ -45,6 +51,12 @@ pub trait Source: Send {
     /// TLS key log lines (the format of SSLKEYLOGFILE) that the files carried, since the last call.
     /// They stand before the packets that need them: take them after each batch.
     fn key_log(&mut self) -> Vec<u8>;
+
+    /// Names of addresses that the files carried so far.
+    fn names(&self) -> &Names;
+
+    /// Comments that the files carried so far, on the packets given out so far, in their order.
+    fn comments(&self) -> &[Comment];
 }
 
 /// Whether a source goes on.
@@ -61,7 +73,7 @@ pub enum More {
 pub struct CaptureInfo {
     /// As given; files found in a folder with the folder before them.
     pub path: String,
-    /// `pcap` or `pcapng`.
+    /// `pcap`, `pcapng`, `snoop` or `netmon`.
     pub format: &'static str,
     /// Packets read.
     pub packets: u64,
@@ -77,6 +89,8 @@ pub struct CaptureInfo {
     pub complete: bool,
     /// Packets that the capturing side says it dropped.
     pub drops: u64,
+    /// Those described so far, in order of description; only pcapng has any.
+    pub interfaces: Vec<InterfaceInfo>,
     /// The last record is cut, as by a capture program that was killed.
     pub cut: Option<Cut>,
 }
@@ -88,4 +102,24 @@ pub struct Cut {
     pub frame: u32,
     /// Offset in the file, after decompression, where the record starts.
     pub offset: u64,
+}
+
+/// What a capture file says of one of its interfaces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InterfaceInfo {
+    /// Such as `eth0`.
+    pub name: Option<String>,
+    /// As people know it.
+    pub description: Option<String>,
+    /// Of its packets.
+    pub link: LinkType,
+}
+
+/// What somebody wrote about a packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Comment {
+    /// Number of the packet, as in [`PacketMeta`](crate::base::PacketMeta).
+    pub frame: u32,
+    /// The first [`COMMENT_BYTES`](crate::base::limits::COMMENT_BYTES) of it.
+    pub text: String,
 }

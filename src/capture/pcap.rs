@@ -1,33 +1,24 @@
 //! Classic pcap: a file header, then records of 16 bytes (24 with the modified magic) and a packet.
 //!
 //! Read by hand: the walk is four numbers a record, and the library at hand copies or refuses some
-//! variants. draft-ietf-opsawg-pcap has the format.
+//! variants. draft-ietf-opsawg-pcap has the format; the variants are those that Wireshark knows.
 
-use super::record::{Order, Record, Step};
+use super::record::{self, CHAIN_SECONDS, Link, Order, Record, Step, USUAL_LENGTH};
 use crate::base::{LinkType, Timestamp, limits};
 
-/// Length of the header of the file.
+/// Length of the header of the file in all variants but one.
 pub(super) const FILE_HEADER: usize = 24;
 /// What every variant of a record header starts with.
 const RECORD_HEADER: usize = 16;
-/// The modified format of Alexey Kuznetsov adds an interface index, a protocol and a packet type.
-const MODIFIED_RECORD_HEADER: usize = 24;
-/// The snap length that capture programs take for "no limit"; longer packets need more proof.
-const USUAL_LENGTH: u32 = 262_144;
-/// Records in a row that make up a way back into a damaged file, if they go on from the last time.
-const CHAIN: usize = 3;
-/// The same, if only they themselves agree on the time: the last one may come from the damage.
-const LONG_CHAIN: usize = 6;
-/// How far apart in time two neighbours may be to serve as such a way back.
-const CHAIN_SECONDS: u32 = 86_400;
-
 /// A classic pcap file behind its header.
 #[derive(Clone, Debug)]
 pub(super) struct Pcap {
-    order: Order,
+    variant: Variant,
     record_header: usize,
-    /// Nanoseconds in one unit of the fraction of a second.
-    unit: u32,
+    /// What else the length of the record header may be; none once a record has told.
+    others: &'static [usize],
+    /// The two lengths of a record may stand in either order.
+    old: bool,
     /// The longest packet that needs no further proof.
     usual: u32,
     link: LinkType,
@@ -54,19 +45,36 @@ impl Pcap {
 
     /// Reads the file header.
     pub(super) fn open(header: &[u8; FILE_HEADER]) -> Option<Self> {
-        let (order, unit, record_header) = variant(*header.first_chunk()?)?;
+        let mut variant = variant(*header.first_chunk()?)?;
+        let order = variant.order;
+        let version = (order.u16_at(header, 4)?, order.u16_at(header, 6)?);
         let snap = order.u32_at(header, 16)?;
+        // The upper bits tell the length of the frame check sequence.
+        let mut link = LinkType(order.u32_at(header, 20)? as u16);
+        if let ((2, 2), Some(aix)) = (version, aix_link(link)) {
+            link = aix;
+            variant.unit = 1;
+        }
+        let [record_header, others @ ..] = variant.record_headers else {
+            return None;
+        };
         let believed = if snap as usize > limits::PACKET_BYTES { 0 } else { snap };
         Some(Self {
-            order,
-            record_header,
-            unit,
+            variant,
+            record_header: *record_header,
+            others,
+            // Up to 2.2 the original length came first, in some of 2.3 too, and in DG/UX's 543.0.
+            old: version < (2, 4) || version == (543, 0),
             usual: believed.max(USUAL_LENGTH),
-            // The upper bits tell the length of the frame check sequence.
-            link: LinkType(order.u32_at(header, 20)? as u16),
+            link,
             last: None,
             start: *header.first_chunk()?,
         })
+    }
+
+    /// Length of the header of the file.
+    pub(super) fn file_header(&self) -> usize {
+        self.variant.file_header
     }
 
     /// Link type of all packets.
@@ -89,6 +97,11 @@ impl Pcap {
         if head.is_blank() {
             return Step::Bad("zeros where a record should be");
         }
+        if let [_, ..] = self.others
+            && let Err(need) = self.settle(rest, head, ended)
+        {
+            return need;
+        }
         let total = self.record_header + head.captured as usize;
         if self.is_ordinary(head) {
             self.last = Some(head.seconds);
@@ -98,7 +111,7 @@ impl Pcap {
         if rest.len() < total {
             return Step::Need(total);
         }
-        let nanos = i64::from(head.seconds) * 1_000_000_000 + i64::from(head.fraction) * i64::from(self.unit);
+        let nanos = i64::from(head.seconds) * 1_000_000_000 + i64::from(head.fraction) * i64::from(self.variant.unit);
         Step::Packet(Record {
             data: self.record_header,
             captured: head.captured,
@@ -118,20 +131,66 @@ impl Pcap {
         if let Some(next) = Self::open(header) {
             *self = next;
         }
-        Step::Skip { total: FILE_HEADER, odd: None }
+        let total = self.file_header();
+        if rest.len() < total {
+            return Step::Need(total);
+        }
+        Step::Skip { total, odd: None }
+    }
+
+    /// Tells the length of the record header by the record behind the first one, since some
+    /// systems wrote longer headers under the usual magic.
+    fn settle(&mut self, rest: &[u8], first: Head, ended: bool) -> Result<(), Step> {
+        if self.is_ordinary(first) {
+            let longest = self.others.iter().copied().fold(self.record_header, usize::max);
+            let need = longest + first.captured as usize + RECORD_HEADER;
+            let lengths = [self.record_header].into_iter().chain(self.others.iter().copied());
+            for length in lengths {
+                match self.goes_on(rest, first, length, ended) {
+                    Some(true) => {
+                        self.record_header = length;
+                        break;
+                    }
+                    Some(false) => {}
+                    None => return Err(Step::Need(need)),
+                }
+            }
+        }
+        self.others = &[];
+        Ok(())
+    }
+
+    /// Whether behind the first record, with a header of `length`, comes another one or the end;
+    /// `None` if that cannot be told yet.
+    fn goes_on(&self, rest: &[u8], first: Head, length: usize, ended: bool) -> Option<bool> {
+        let next = match rest.get(length + first.captured as usize..) {
+            None | Some([]) if !ended => return None,
+            None => return Some(false),
+            Some([]) => return Some(true),
+            Some(next) => next,
+        };
+        match self.head(next) {
+            None if !ended => None,
+            None => Some(false),
+            Some(next) => Some(self.is_ordinary(next) && is_near(first.seconds, next.seconds)),
+        }
     }
 
     /// The first offset behind the start of `rest` where records go on.
     pub(super) fn find(&self, rest: &[u8], ended: bool) -> Option<usize> {
-        (1..rest.len()).find(|&at| {
-            let rest = &rest[at..];
-            self.is_chain(rest, CHAIN, self.last, ended) || self.is_chain(rest, LONG_CHAIN, None, ended)
+        record::find_chain(rest, self.last.map(i64::from), ended, |rest| {
+            let head = self.head(rest)?;
+            let likely = head.captured > 0 && head.original <= self.usual && self.is_ordinary(head);
+            likely.then_some(Link { total: self.record_header + head.captured as usize, seconds: head.seconds.into() })
         })
     }
 
     #[inline]
     fn head(&self, rest: &[u8]) -> Option<Head> {
-        let [seconds, fraction, captured, original] = self.order.words(rest)?;
+        let [seconds, fraction, mut captured, mut original] = self.variant.order.words(rest)?;
+        if self.old && captured > original {
+            (captured, original) = (original, captured);
+        }
         Some(Head { seconds, fraction, captured, original })
     }
 
@@ -141,7 +200,7 @@ impl Pcap {
     }
 
     fn has_fraction(&self, head: Head) -> bool {
-        u64::from(head.fraction) * u64::from(self.unit) < 1_000_000_000
+        u64::from(head.fraction) * u64::from(self.variant.unit) < 1_000_000_000
     }
 
     /// An odd record is believed when another one, or the end of the file, follows it. The step to
@@ -158,31 +217,6 @@ impl Pcap {
         };
         (!believed).then_some(Step::Bad("a record header that cannot be right"))
     }
-
-    /// Whether `rest` starts with `length` good records near in time, or with fewer up to the end.
-    fn is_chain(&self, mut rest: &[u8], length: usize, mut near: Option<u32>, ended: bool) -> bool {
-        for linked in 0..length {
-            if rest.is_empty() {
-                return ended;
-            }
-            let Some(head) = self.head(rest).filter(|head| self.is_link(*head, near)) else {
-                return false;
-            };
-            near = Some(head.seconds);
-            match rest.get(self.record_header + head.captured as usize..) {
-                Some(next) => rest = next,
-                None => return ended && linked > 0,
-            }
-        }
-        true
-    }
-
-    fn is_link(&self, head: Head, near: Option<u32>) -> bool {
-        head.captured > 0
-            && head.original <= self.usual
-            && self.is_ordinary(head)
-            && near.is_none_or(|near| near.abs_diff(head.seconds) <= CHAIN_SECONDS)
-    }
 }
 
 impl Head {
@@ -192,12 +226,47 @@ impl Head {
     }
 }
 
-/// Byte order, nanoseconds in a unit of the fraction and length of a record header.
-fn variant(magic: [u8; 4]) -> Option<(Order, u32, usize)> {
+/// What the magic number tells.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    order: Order,
+    /// Nanoseconds in one unit of the fraction of a second.
+    unit: u32,
+    file_header: usize,
+    /// Possible lengths of a record header, the likeliest first.
+    record_headers: &'static [usize],
+}
+
+/// The usual one; Nokia's, with four bytes more; and that of Red Hat 6.1, with the interface index,
+/// the protocol and the packet type that Alexey Kuznetsov added.
+const USUAL: &[usize] = &[RECORD_HEADER, 20, 24];
+/// Kuznetsov's own magic, and SuSE 6.3's with the numbers of two processors.
+const MODIFIED: &[usize] = &[24, 28];
+
+fn variant(magic: [u8; 4]) -> Option<Variant> {
+    let of = |order, unit, file_header, record_headers| Some(Variant { order, unit, file_header, record_headers });
     [Order::Little, Order::Big].into_iter().find_map(|order| match order.u32(magic) {
-        0xa1b2_c3d4 => Some((order, 1000, RECORD_HEADER)),
-        0xa1b2_3c4d => Some((order, 1, RECORD_HEADER)),
-        0xa1b2_cd34 => Some((order, 1000, MODIFIED_RECORD_HEADER)),
+        0xa1b2_c3d4 => of(order, 1000, FILE_HEADER, USUAL),
+        0xa1b2_3c4d => of(order, 1, FILE_HEADER, &[RECORD_HEADER]),
+        0xa1b2_cd34 => of(order, 1000, FILE_HEADER, MODIFIED),
+        // IXIA's testers, by hardware and by software, also write the length of all records.
+        0x1c00_01ac => of(order, 1, FILE_HEADER + 4, &[RECORD_HEADER]),
+        0x1c00_01ab => of(order, 1000, FILE_HEADER + 4, &[RECORD_HEADER]),
         _ => None,
     })
+}
+
+/// AIX writes nanoseconds, and the interface types of RFC 1573 instead of link types.
+fn aix_link(link: LinkType) -> Option<LinkType> {
+    match link.0 {
+        6 => Some(LinkType(1)),
+        9 => Some(LinkType(6)),
+        15 => Some(LinkType(10)),
+        24 => Some(LinkType(0)),
+        _ => None,
+    }
+}
+
+fn is_near(one: u32, other: u32) -> bool {
+    u64::from(one.abs_diff(other)) <= CHAIN_SECONDS
 }

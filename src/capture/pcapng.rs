@@ -4,7 +4,9 @@
 //! is needed, and the library does not know the obsolete one. The blocks with options are left to
 //! it, but the numbers in options are decoded here, since it takes them for little endian.
 
+use super::options::{Options, keep_names};
 use super::record::{Order, Record, Step};
+use super::{Comment, InterfaceInfo, Names};
 use crate::base::{LinkType, Timestamp, limits};
 use pcap_parser::pcapng::{
     DecryptionSecretsBlock, InterfaceDescriptionBlock, InterfaceStatisticsBlock, PcapNGOption, SecretsType,
@@ -36,6 +38,10 @@ mod block {
 }
 
 mod option {
+    pub(super) const COMMENT: u16 = 1;
+    pub(super) const NAME: u16 = 2;
+    pub(super) const DESCRIPTION: u16 = 3;
+    pub(super) const PACKET_DROPPED: u16 = 4;
     pub(super) const STATISTICS_DROPPED: u16 = 5;
     pub(super) const STATISTICS_OS_DROPPED: u16 = 7;
     pub(super) const TIME_RESOLUTION: u16 = 9;
@@ -50,11 +56,17 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     /// Interfaces of the sections before.
     before: u32,
-    /// Drops of the sections before, and those told with obsolete packets.
+    /// Of all sections, as many as are kept.
+    described: Vec<InterfaceInfo>,
+    /// Drops of the sections before.
     dropped: u64,
+    /// So far.
+    packets: u64,
     /// Time of the last packet that had one.
     last: Timestamp,
     secrets: Vec<u8>,
+    names: Names,
+    comments: Vec<Comment>,
 }
 
 impl PcapNg {
@@ -69,15 +81,37 @@ impl PcapNg {
             order: Order::Little,
             interfaces: Vec::new(),
             before: 0,
+            described: Vec::new(),
             dropped: 0,
+            packets: 0,
             last: Timestamp::default(),
             secrets: Vec::new(),
+            names: Names::default(),
+            comments: Vec::new(),
         }
     }
 
     /// Packets that interfaces, or the system behind them, say they dropped; so far.
     pub(super) fn dropped(&self) -> u64 {
-        self.interfaces.iter().fold(self.dropped, |sum, interface| sum.saturating_add(interface.dropped))
+        self.interfaces.iter().fold(self.dropped, |sum, interface| {
+            // Two accounts of the same loss, of which either may be missing.
+            sum.saturating_add(interface.dropped.max(interface.missed))
+        })
+    }
+
+    /// Interfaces described so far, over all sections.
+    pub(super) fn interfaces(&self) -> &[InterfaceInfo] {
+        &self.described
+    }
+
+    /// Names of addresses since the last call.
+    pub(super) fn take_names(&mut self) -> Names {
+        std::mem::take(&mut self.names)
+    }
+
+    /// Comments on packets since the last call.
+    pub(super) fn take_comments(&mut self) -> Vec<Comment> {
+        std::mem::take(&mut self.comments)
     }
 
     /// TLS key log lines since the last call.
@@ -156,7 +190,7 @@ impl PcapNg {
         };
         let id = self.order.u16_at(body, 0).unwrap_or_default();
         let dropped = self.order.u16_at(body, 2).filter(|count| *count != u16::MAX).unwrap_or_default();
-        self.dropped = self.dropped.saturating_add(u64::from(dropped));
+        self.miss(id.into(), dropped.into());
         self.packet(body, total, u32::from(id), Fixed { len: 20, high, low, captured, original })
     }
 
@@ -166,17 +200,47 @@ impl PcapNg {
             return Step::Skip { total, odd: Some("a packet of an interface that was not described") };
         };
         let time = interface.time(u64::from(fixed.high) << 32 | u64::from(fixed.low));
+        let link = interface.link;
         self.last = time;
+        self.packets += 1;
+        // A length beyond the block is a packet that was cut.
+        let captured = fixed.captured.min((body.len() - fixed.len) as u32);
+        let options = fixed.len + (captured as usize).next_multiple_of(4);
+        if options < body.len() {
+            self.packet_options(id, &body[options..]);
+        }
         Step::Packet(Record {
             data: 8 + fixed.len,
-            // A length beyond the block is a packet that was cut.
-            captured: fixed.captured.min((body.len() - fixed.len) as u32),
+            captured,
             original: fixed.original,
             total,
             time,
-            link: interface.link,
+            link,
             interface: self.before.saturating_add(id),
         })
+    }
+
+    /// What people wrote about the packet just counted, and what was dropped before it.
+    fn packet_options(&mut self, id: u32, options: &[u8]) {
+        for (code, value) in Options::new(self.order, options) {
+            match (code, value.first_chunk()) {
+                (option::PACKET_DROPPED, Some(count)) => self.miss(id, self.order.u64(*count)),
+                (option::COMMENT, _) if self.comments.len() < limits::CAPTURE_COMMENTS => {
+                    self.comments.push(Comment {
+                        frame: u32::try_from(self.packets).unwrap_or(u32::MAX),
+                        text: text(value, limits::COMMENT_BYTES),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Counts packets that were dropped between two of interface `id`.
+    fn miss(&mut self, id: u32, count: u64) {
+        if let Some(interface) = self.interfaces.get_mut(id as usize) {
+            interface.missed = interface.missed.saturating_add(count);
+        }
     }
 
     /// A simple packet has no time: it gets that of the packet before, which keeps the order.
@@ -185,6 +249,7 @@ impl PcapNg {
             return Step::Skip { total, odd: Some("a simple packet without an interface") };
         };
         let snap = if interface.snap == 0 { u32::MAX } else { interface.snap };
+        self.packets += 1;
         Step::Packet(Record {
             data: 12,
             captured: original.min(snap).min((body.len() - 4) as u32),
@@ -202,7 +267,11 @@ impl PcapNg {
             block::INTERFACE => self.describe_interface(block),
             block::STATISTICS => self.count_drops(block),
             block::SECRETS => self.keep_secrets(block),
-            SECTION_HEADER | block::NAMES | block::SYSTEMD_JOURNAL | block::CUSTOM | block::CUSTOM_NOT_COPIED => None,
+            block::NAMES => {
+                keep_names(self.order, &block[8..block.len() - 4], &mut self.names);
+                None
+            }
+            SECTION_HEADER | block::SYSTEMD_JOURNAL | block::CUSTOM | block::CUSTOM_NOT_COPIED => None,
             _ => Some("a block of an unknown type"),
         }
     }
@@ -217,6 +286,9 @@ impl PcapNg {
         };
         match parsed {
             Ok((_, description)) => {
+                if self.described.len() < limits::CAPTURE_INTERFACES {
+                    self.described.push(interface_info(&description));
+                }
                 self.interfaces.push(Interface::new(&description, self.order));
                 None
             }
@@ -300,7 +372,10 @@ struct Interface {
     clock: Clock,
     /// Nanoseconds to add to every time.
     offset: i64,
+    /// As the last statistics say.
     dropped: u64,
+    /// As its packets say.
+    missed: u64,
 }
 
 /// What one tick of an interface's clock is.
@@ -325,6 +400,7 @@ impl Interface {
             clock: Clock::new(resolution.copied().unwrap_or(6)),
             offset: seconds.saturating_mul(1_000_000_000),
             dropped: 0,
+            missed: 0,
         }
     }
 
@@ -359,6 +435,26 @@ impl Clock {
 /// The byte order that the first four bytes behind the framing of a section header tell.
 fn section_order(magic: &[u8]) -> Option<Order> {
     [Order::Little, Order::Big].into_iter().find(|order| order.u32_at(magic, 0) == Some(BYTE_ORDER_MAGIC))
+}
+
+fn interface_info(description: &InterfaceDescriptionBlock<'_>) -> InterfaceInfo {
+    /// Names of devices are short; descriptions are a line.
+    const LONGEST: usize = 256;
+    let words = |code| {
+        let value = find(&description.options, code)?;
+        Some(text(value, LONGEST)).filter(|text| !text.is_empty())
+    };
+    InterfaceInfo {
+        name: words(option::NAME),
+        description: words(option::DESCRIPTION),
+        link: LinkType(description.linktype.0 as u16),
+    }
+}
+
+/// The text in an option, up to `limit` bytes of it; some writers end it with a zero.
+fn text(value: &[u8], limit: usize) -> String {
+    let value = value.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(value.get(..limit).unwrap_or(value)).into_owned()
 }
 
 /// The bytes of the first option with `code`.
