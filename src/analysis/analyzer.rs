@@ -36,6 +36,8 @@ pub struct Analyzer {
     events: Vec<StreamEvent>,
     framed: Vec<Framed>,
     skipped: BTreeMap<&'static str, u64>,
+    /// Messages of the last batch, not yet in `analysis`.
+    parsed: Vec<Seen>,
     analysis: Analysis,
 }
 
@@ -81,6 +83,7 @@ impl Analyzer {
             events: Vec::new(),
             framed: Vec::new(),
             skipped: BTreeMap::new(),
+            parsed: Vec::new(),
             analysis: Analysis::default(),
         }
     }
@@ -130,6 +133,8 @@ impl Analyzer {
             self.reassembled(&whole, 0, &mut raws);
         }
         self.keep(raws);
+        let parsed = std::mem::take(&mut self.parsed);
+        self.file(parsed);
         let Self { ids, mut analysis, skipped, .. } = self;
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
@@ -138,11 +143,16 @@ impl Analyzer {
             cap(group, &analysis.seen, &mut analysis.anomalies);
         }
         let seen = &analysis.seen;
-        let calls: Vec<_> = groups.par_iter().map(|group| call::build(seen, group, end)).collect();
-        analysis.calls = calls;
-        icmp::assign(&mut analysis);
+        let (calls, counted) = rayon::join(
+            || groups.par_iter().map(|group| call::build(seen, group, end)).collect::<Vec<_>>(),
+            || Stats::of_messages(seen),
+        );
         let packets = analysis.stats.packets;
-        analysis.stats = Stats { packets, call_ids, skipped, ..Stats::of(&analysis) };
+        analysis.stats = Stats { packets, call_ids, skipped, ..counted };
+        analysis.stats.count_calls(&calls);
+        analysis.calls = calls;
+        note_repairs(&mut analysis);
+        icmp::assign(&mut analysis);
         analysis
     }
 
@@ -251,10 +261,14 @@ impl Analyzer {
         }
     }
 
-    /// Parses in parallel and files the messages in order.
+    /// Parses in parallel; meanwhile the messages parsed before are filed, which goes in order.
     fn keep(&mut self, raws: Vec<Raw>) {
-        let seen: Vec<Seen> = raws.into_par_iter().map(Raw::parse).collect();
-        for seen in seen {
+        let parsed = std::mem::take(&mut self.parsed);
+        (self.parsed, ()) = rayon::join(|| raws.into_par_iter().map(Raw::parse).collect(), || self.file(parsed));
+    }
+
+    fn file(&mut self, parsed: Vec<Seen>) {
+        for seen in parsed {
             if self.analysis.seen.len() >= limits::MESSAGES {
                 let text = "more SIP messages than one analysis holds; the rest was left out";
                 self.analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, seen.frames.last(), 0, text));
@@ -375,6 +389,24 @@ impl Raw {
     fn parse(self) -> Seen {
         let Self { bytes, frames, time, connection, ip_id, interface } = self;
         Seen { message: Message::parse(bytes), frames, time, connection, ip_id, interface }
+    }
+}
+
+/// Says which messages do not stand where they were captured.
+fn note_repairs(analysis: &mut Analysis) {
+    for call in &analysis.calls {
+        for link in &call.reordered {
+            let seen = |no| &analysis.seen[call.message(no).seen.at()];
+            let (effect, cause) = (seen(link.effect), seen(link.cause));
+            let (frame, behind) = (effect.frames.last(), cause.frames.last());
+            let late = cause.time.since(effect.time).as_secs_f64() * 1e3;
+            let text = format!(
+                "frame {frame} was recorded before frame {behind}, which caused it, with a time \
+                 {late:.3} ms earlier; it is taken behind it"
+            );
+            let note = Anomaly::new(AnomalyKind::Reordered, frame, 0, text);
+            analysis.anomalies.add(note);
+        }
     }
 }
 

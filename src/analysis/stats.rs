@@ -1,8 +1,8 @@
 //! Counts over the whole capture.
 
-use super::Analysis;
 use crate::base::Transport;
-use crate::session::CopyKind;
+use crate::call::Call;
+use crate::session::{CopyKind, Seen};
 use crate::sip::{Facts, Method};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -49,12 +49,12 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts what an analysis holds.
-    pub(super) fn of(analysis: &Analysis) -> Self {
-        let mut stats = Self { messages: analysis.seen.len() as u64, ..Self::default() };
+    /// Counts messages.
+    pub(super) fn of_messages(messages: &[Seen]) -> Self {
+        let mut stats = Self { messages: messages.len() as u64, ..Self::default() };
         let mut methods: HashMap<Method, u64, RandomState> = HashMap::default();
         let mut pairs: HashMap<(IpAddr, IpAddr), u64, RandomState> = HashMap::default();
-        for seen in &analysis.seen {
+        for seen in messages {
             let message = &seen.message;
             stats.malformed += u64::from(message.has(Facts::MALFORMED));
             *stats.transports.entry(seen.connection.transport).or_default() += 1;
@@ -72,17 +72,21 @@ impl Stats {
             let pair = AddressPair { low: src.min(dst), high: src.max(dst) };
             stats.directions.entry(pair).or_default()[usize::from(src > dst)] += count;
         }
-        for call in &analysis.calls {
-            stats.transactions += call.transactions.len() as u64;
-            stats.dialogs += call.dialogs.len() as u64;
+        stats
+    }
+
+    /// Adds what calls hold.
+    pub(super) fn count_calls(&mut self, calls: &[Call]) {
+        for call in calls {
+            self.transactions += call.transactions.len() as u64;
+            self.dialogs += call.dialogs.len() as u64;
             for copy in call.messages.iter().filter_map(|message| message.copy) {
                 match copy.kind {
-                    CopyKind::Retransmission => stats.retransmissions += 1,
-                    CopyKind::CapturedTwice => stats.captured_twice += 1,
+                    CopyKind::Retransmission => self.retransmissions += 1,
+                    CopyKind::CapturedTwice => self.captured_twice += 1,
                 }
             }
         }
-        stats
     }
 
     /// SIP messages seen from `src` to `dst`, over the whole capture.

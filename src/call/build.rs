@@ -1,17 +1,27 @@
 //! From the messages of a call to the call.
 
+use super::order::repair;
 use super::participants::cast;
 use super::{Call, CallMessage, Kind, Outcome, outcome};
 use crate::base::{Idx, Timestamp};
 use crate::session::{Seen, find_dialogs, find_transactions};
+use std::borrow::Cow;
 
 /// Builds the call of the messages `members`, positions in `seen` in order of capture. `capture_end`
 /// is the time of the last packet: it tells "no answer" from "no answer yet".
 ///
 /// A pure function: the same messages give the same call, whatever else is in the capture.
 pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Call {
-    let messages: Vec<&Seen> = members.iter().map(|at| &seen[at.at()]).collect();
-    let found = find_transactions(&messages);
+    let mut members = Cow::Borrowed(members);
+    let mut messages: Vec<&Seen> = members.iter().map(|at| &seen[at.at()]).collect();
+    let mut found = find_transactions(&messages);
+    let mut reordered = Vec::new();
+    if let Some(repair) = repair(&messages, &found) {
+        members = repair.order.iter().map(|no| members[no.at()]).collect();
+        messages = members.iter().map(|at| &seen[at.at()]).collect();
+        found = find_transactions(&messages);
+        reordered = repair.reordered;
+    }
     let dialogs = find_dialogs(&messages, &found);
     let cast = cast(&messages, &found);
     let call_messages = members
@@ -27,6 +37,7 @@ pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Ca
         outcome: Outcome::Incomplete,
         final_status: None,
         messages: call_messages,
+        reordered,
         transactions: found.all,
         dialogs,
         participants: cast.participants,

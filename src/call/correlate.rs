@@ -5,6 +5,7 @@ use crate::session::{Seen, timer};
 use crate::sip::Method;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -59,7 +60,7 @@ fn substitute(seen: &Seen) -> Bytes {
 /// Splits a Call-ID that two calls share, and joins an attempt with the one that replaces it at
 /// another server (BCP 75 3.4). Groups come in order of their first message.
 pub fn group_messages(seen: &[Seen], ids: CallIds) -> Vec<Group> {
-    let mut groups: Vec<Group> = ids.groups.into_iter().flat_map(|group| split(seen, group)).collect();
+    let mut groups: Vec<Group> = ids.groups.into_par_iter().flat_map_iter(|group| split(seen, group)).collect();
     groups.sort_unstable_by_key(|group| group[0]);
     join_failovers(seen, groups)
 }

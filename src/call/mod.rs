@@ -2,11 +2,13 @@
 
 mod build;
 mod correlate;
+mod order;
 mod outcome;
 mod participants;
 
 pub use build::build;
 pub use correlate::{CallIds, Group, group_messages};
+pub use order::Reordered;
 
 use crate::base::{Endpoint, Idx, Timestamp};
 use crate::session::{Copy, Dialog, MessageNo, Seen, Transaction};
@@ -183,8 +185,10 @@ pub struct Call {
     pub outcome: Outcome,
     /// Status of the final response that decided the outcome.
     pub final_status: Option<u16>,
-    /// All messages in order of capture. [`MessageNo`] indexes this list.
+    /// All messages in order of capture, save those in `reordered`. [`MessageNo`] indexes this list.
     pub messages: Vec<CallMessage>,
+    /// Messages that were captured shortly before what caused them and stand behind it here.
+    pub reordered: Vec<Reordered>,
     /// Transactions in order of their first message.
     pub transactions: Vec<Transaction>,
     /// Dialogs in order of appearance.

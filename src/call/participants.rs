@@ -2,13 +2,12 @@
 
 use super::{Hop, Participant, Role};
 use crate::base::{Connection, Endpoint, Idx};
-use crate::session::{Seen, Transactions};
+use crate::session::{MessageNo, Seen, Transaction, Transactions};
 use crate::sip::{Facts, Method};
 use foldhash::fast::RandomState;
 use petgraph::graphmap::DiGraphMap;
 use petgraph::unionfind::UnionFind;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::IpAddr;
+use std::collections::HashMap;
 
 /// Participants and hops of a call, and for each message who sent it to whom on which hop.
 pub(super) struct Cast {
@@ -21,21 +20,22 @@ pub(super) struct Cast {
 /// Finds them from the addresses, the Via headers and the direction of the requests.
 pub(super) fn cast(messages: &[&Seen], found: &Transactions) -> Cast {
     let mut directory = Directory::new(messages);
-    directory.join_forwarders(found);
+    directory.join_forwarders(messages, found);
     let graph = path_graph(messages, found, &directory);
-    let mut cast = Cast { participants: Vec::new(), hops: Vec::new(), of_message: Vec::with_capacity(messages.len()) };
     let order = path_order(&graph, messages, &directory);
-    let number: HashMap<Endpoint, Idx<Participant>, RandomState> =
-        order.iter().enumerate().map(|(at, node)| (*node, Idx::new(at))).collect();
     let mut addresses = directory.addresses();
-    cast.participants = order
-        .iter()
-        .map(|node| Participant { addresses: addresses.remove(node).unwrap_or_default(), role: Role::Unknown })
-        .collect();
+    let mut number: Vec<Idx<Participant>> = vec![Idx::new(0); addresses.len()];
+    for (at, node) in order.iter().enumerate() {
+        number[*node] = Idx::new(at);
+    }
+    let participants =
+        order.iter().map(|node| Participant { addresses: std::mem::take(&mut addresses[*node]), role: Role::Unknown });
+    let mut cast =
+        Cast { participants: participants.collect(), hops: Vec::new(), of_message: Vec::with_capacity(messages.len()) };
     let mut hop_of: HashMap<(Idx<Participant>, Idx<Participant>), Idx<Hop>, RandomState> = HashMap::default();
-    for seen in messages {
-        let from = number[&directory.node(seen.connection.src)];
-        let to = number[&directory.node(seen.connection.dst)];
+    for (seen, (src, dst)) in messages.iter().zip(&directory.of_message) {
+        let from = number[directory.node_of[*src]];
+        let to = number[directory.node_of[*dst]];
         let key = (from.min(to), from.max(to));
         let hop = *hop_of.entry(key).or_insert_with(|| {
             cast.hops.push(new_hop(seen, from, to));
@@ -48,96 +48,163 @@ pub(super) fn cast(messages: &[&Seen], found: &Transactions) -> Cast {
     cast
 }
 
+/// Distinct endpoints, numbered from 0 in order of appearance.
+#[derive(Default)]
+struct Endpoints {
+    all: Vec<Endpoint>,
+    /// Numbers of those behind the first [`Endpoints::FEW`].
+    more: HashMap<Endpoint, usize, RandomState>,
+}
+
+impl Endpoints {
+    /// Most calls have no more; comparing with these is cheaper than hashing.
+    const FEW: usize = 8;
+
+    fn number(&mut self, endpoint: Endpoint) -> usize {
+        let few = self.all.iter().take(Self::FEW);
+        if let Some(at) = few.enumerate().find_map(|(at, known)| (*known == endpoint).then_some(at)) {
+            return at;
+        }
+        let next = self.all.len();
+        let at = if next < Self::FEW { next } else { *self.more.entry(endpoint).or_insert(next) };
+        if at == next {
+            self.all.push(endpoint);
+        }
+        at
+    }
+
+    fn len(&self) -> usize {
+        self.all.len()
+    }
+}
+
 /// Which participant an address stands for. All ports of a host are one participant, unless the host
 /// answers at several ports or speaks to itself: then each such port is one, and a client's passing
 /// port belongs to the one that its Via names.
 struct Directory {
-    /// Ports at which each host takes requests or says (in Via) that it takes responses.
-    service: BTreeMap<IpAddr, BTreeSet<u16>>,
-    node_of: HashMap<Endpoint, Endpoint, RandomState>,
+    /// As they stand in the packets.
+    endpoints: Endpoints,
+    /// For each message the numbers of its source and destination in `endpoints`.
+    of_message: Vec<(usize, usize)>,
+    /// Names of participants.
+    nodes: Endpoints,
+    /// For each endpoint the number of its participant in `nodes`.
+    node_of: Vec<usize>,
 }
 
 impl Directory {
     fn new(messages: &[&Seen]) -> Self {
-        let mut directory = Self { service: BTreeMap::new(), node_of: HashMap::default() };
-        let mut claimed: HashMap<Endpoint, u16, RandomState> = HashMap::default();
-        for seen in messages.iter().filter(|seen| seen.message.is_request()) {
-            let Connection { src, dst, transport } = seen.connection;
-            let own = if transport.is_reliable() { None } else { Some(src.port) };
-            if let Some(port) = own.or_else(|| via_port(seen)) {
-                claimed.entry(src).or_insert(port);
+        let mut endpoints = Endpoints::default();
+        let of_message: Vec<(usize, usize)> = messages
+            .iter()
+            .map(|seen| {
+                let Connection { src, dst, .. } = seen.connection;
+                (endpoints.number(src), endpoints.number(dst))
+            })
+            .collect();
+        // The port at which a sender says (in Via) that it takes responses.
+        let mut claimed: Vec<Option<u16>> = vec![None; endpoints.len()];
+        let mut serves: Vec<bool> = vec![false; endpoints.len()];
+        for (seen, (src, dst)) in messages.iter().zip(&of_message) {
+            if !seen.message.is_request() {
+                continue;
+            }
+            let reliable = seen.connection.transport.is_reliable();
+            if claimed[*src].is_none() {
+                claimed[*src] = if reliable { via_port(seen) } else { Some(seen.connection.src.port) };
             }
             // A request down a connection that the client opened goes to the client's passing port.
-            let passing = transport.is_reliable() && claimed.contains_key(&dst);
-            if !passing {
-                directory.service.entry(dst.ip).or_default().insert(dst.port);
-            }
+            let passing = reliable && claimed[*dst].is_some();
+            serves[*dst] |= !passing;
         }
-        for (endpoint, port) in &claimed {
-            directory.service.entry(endpoint.ip).or_default().insert(*port);
-        }
-        let endpoints = messages.iter().flat_map(|seen| [seen.connection.src, seen.connection.dst]);
-        for endpoint in endpoints {
-            let node = directory.resolve(endpoint, &claimed);
-            directory.node_of.insert(endpoint, node);
-        }
-        directory
+        let service = services(&endpoints, &claimed, &serves);
+        let mut nodes = Endpoints::default();
+        let node_of = endpoints
+            .all
+            .iter()
+            .zip(&claimed)
+            .map(|(endpoint, claimed)| nodes.number(resolve(*endpoint, *claimed, &service)))
+            .collect();
+        Self { endpoints, of_message, nodes, node_of }
     }
 
     /// Whoever forwards a request is the element that received it, however many ports it uses for that
     /// (listening on one, sending from another, changing the transport).
-    fn join_forwarders(&mut self, found: &Transactions) {
-        let mut same: UnionFind<usize> = UnionFind::new(0);
-        let mut number: BTreeMap<Endpoint, usize> = BTreeMap::new();
+    fn join_forwarders(&mut self, messages: &[&Seen], found: &Transactions) {
+        let mut same: UnionFind<usize> = UnionFind::new(self.nodes.len());
         for transaction in &found.all {
             // The request itself shows who forwarded it; a response with a wrong Via stack does not.
             let (Some(upstream), Some(_)) = (transaction.upstream, transaction.request) else {
                 continue;
             };
-            let received = self.node(found.all[upstream.at()].connection.dst);
-            let sent = self.node(transaction.connection.src);
-            let mut of = |node: Endpoint| *number.entry(node).or_insert_with(|| same.new_set());
-            let (received, sent) = (of(received), of(sent));
-            same.union(received, sent);
-        }
-        let mut name: BTreeMap<usize, Endpoint> = BTreeMap::new();
-        for (node, at) in &number {
-            name.entry(same.find(*at)).or_insert(*node);
-        }
-        for node in self.node_of.values_mut() {
-            if let Some(at) = number.get(node) {
-                *node = name[&same.find(*at)];
+            let first = |transaction: &Transaction| transaction.messages.first().copied();
+            if let (Some(above), Some(below)) = (first(&found.all[upstream.at()]), first(transaction)) {
+                let (_, received) = self.client_server(messages, above);
+                let (sent, _) = self.client_server(messages, below);
+                same.union(received, sent);
             }
         }
+        // The lowest address names them all.
+        let mut name: Vec<usize> = (0..self.nodes.len()).collect();
+        for node in 0..self.nodes.len() {
+            let joined = &mut name[same.find(node)];
+            if self.nodes.all[node] < self.nodes.all[*joined] {
+                *joined = node;
+            }
+        }
+        for node in &mut self.node_of {
+            *node = name[same.find(*node)];
+        }
     }
 
-    fn resolve(&self, endpoint: Endpoint, claimed: &HashMap<Endpoint, u16, RandomState>) -> Endpoint {
-        let Some(ports) = self.service.get(&endpoint.ip) else {
-            return endpoint;
-        };
-        let port = match claimed.get(&endpoint) {
-            _ if ports.len() == 1 => ports.first().copied(),
-            Some(port) => Some(*port),
-            None if ports.contains(&endpoint.port) => Some(endpoint.port),
-            None => ports.first().copied(),
-        };
-        Endpoint { ip: endpoint.ip, port: port.unwrap_or(endpoint.port) }
-    }
-
-    fn node(&self, endpoint: Endpoint) -> Endpoint {
-        self.node_of.get(&endpoint).copied().unwrap_or(endpoint)
+    /// The participants at both ends of the hop of a message: client and server.
+    fn client_server(&self, messages: &[&Seen], no: MessageNo) -> (usize, usize) {
+        let (src, dst) = self.of_message[no.at()];
+        let (src, dst) = (self.node_of[src], self.node_of[dst]);
+        if messages[no.at()].message.is_request() { (src, dst) } else { (dst, src) }
     }
 
     /// Addresses by participant: the one that names it first, then the others in order.
-    fn addresses(&self) -> BTreeMap<Endpoint, Vec<Endpoint>> {
-        let mut all: BTreeMap<Endpoint, Vec<Endpoint>> = BTreeMap::new();
-        for (endpoint, node) in &self.node_of {
-            all.entry(*node).or_default().push(*endpoint);
+    fn addresses(&self) -> Vec<Vec<Endpoint>> {
+        let mut all = vec![Vec::new(); self.nodes.len()];
+        for (endpoint, node) in self.endpoints.all.iter().zip(&self.node_of) {
+            all[*node].push(*endpoint);
         }
-        for (node, addresses) in &mut all {
-            addresses.sort_unstable_by_key(|endpoint| (endpoint != node, *endpoint));
+        for (node, addresses) in all.iter_mut().enumerate() {
+            let name = self.nodes.all[node];
+            addresses.sort_unstable_by_key(|endpoint| (*endpoint != name, *endpoint));
         }
         all
+    }
+}
+
+/// Where requests are taken and responses are said (in Via) to be taken, in order.
+fn services(endpoints: &Endpoints, claimed: &[Option<u16>], serves: &[bool]) -> Vec<Endpoint> {
+    let mut services = Vec::with_capacity(2 * endpoints.len());
+    for ((endpoint, claimed), serves) in endpoints.all.iter().zip(claimed).zip(serves) {
+        services.extend(claimed.map(|port| Endpoint { port, ..*endpoint }));
+        services.extend(serves.then_some(*endpoint));
+    }
+    services.sort_unstable();
+    services.dedup();
+    services
+}
+
+/// The name of the participant behind `endpoint`.
+fn resolve(endpoint: Endpoint, claimed: Option<u16>, services: &[Endpoint]) -> Endpoint {
+    let services = &services[services.partition_point(|service| service.ip < endpoint.ip)..];
+    let of_host = &services[..services.partition_point(|service| service.ip == endpoint.ip)];
+    match (of_host, claimed) {
+        ([], _) => endpoint,
+        ([only], _) => *only,
+        (_, Some(port)) => Endpoint { port, ..endpoint },
+        ([first, ..], None) => {
+            if of_host.binary_search(&endpoint).is_ok() {
+                endpoint
+            } else {
+                *first
+            }
+        }
     }
 }
 
@@ -145,11 +212,17 @@ fn via_port(seen: &Seen) -> Option<u16> {
     seen.message.vias().next().and_then(|via| via.port)
 }
 
+/// Participants, by their numbers in [`Directory::nodes`].
+type Graph = DiGraphMap<usize, (), RandomState>;
+
 /// Edges from client to server of every request, initial requests first, in order of the path.
-fn path_graph(messages: &[&Seen], found: &Transactions, directory: &Directory) -> DiGraphMap<Endpoint, ()> {
-    let mut graph = DiGraphMap::new();
+fn path_graph(messages: &[&Seen], found: &Transactions, directory: &Directory) -> Graph {
+    let mut graph = Graph::default();
     for transaction in &found.all {
-        let (client, server) = (directory.node(transaction.connection.src), directory.node(transaction.connection.dst));
+        let Some(no) = transaction.messages.first() else {
+            continue;
+        };
+        let (client, server) = directory.client_server(messages, *no);
         let initial = transaction.request.is_none_or(|no| messages[no.at()].message.to_tag().is_empty());
         if initial && !graph.contains_edge(server, client) {
             graph.add_edge(client, server, ());
@@ -159,25 +232,31 @@ fn path_graph(messages: &[&Seen], found: &Transactions, directory: &Directory) -
 }
 
 /// Depth first from the first client: caller, then each element behind the one before it.
-fn path_order(graph: &DiGraphMap<Endpoint, ()>, messages: &[&Seen], directory: &Directory) -> Vec<Endpoint> {
+fn path_order(graph: &Graph, messages: &[&Seen], directory: &Directory) -> Vec<usize> {
     let mut order = Vec::new();
-    let mut known: BTreeSet<Endpoint> = BTreeSet::new();
-    let starts = messages.iter().flat_map(|seen| {
-        let Connection { src, dst, .. } = seen.connection;
-        let (client, server) = if seen.message.is_request() { (src, dst) } else { (dst, src) };
-        [directory.node(client), directory.node(server)]
-    });
-    // A node that nobody sends initial requests to comes before the others.
-    let starts: Vec<Endpoint> = starts.collect();
-    let is_source = |node: &&Endpoint| graph.neighbors_directed(**node, petgraph::Incoming).next().is_none();
-    for start in starts.iter().filter(is_source).chain(starts.iter()) {
-        let mut stack = vec![*start];
+    let mut known = vec![false; directory.nodes.len()];
+    let mut visit = |start: usize| {
+        let mut stack = vec![start];
         while let Some(node) = stack.pop() {
-            if known.insert(node) {
+            if !std::mem::replace(&mut known[node], true) {
                 order.push(node);
-                let mut next: Vec<Endpoint> = graph.neighbors(node).collect();
-                next.reverse();
-                stack.extend(next);
+                let next = stack.len();
+                stack.extend(graph.neighbors(node));
+                stack[next..].reverse();
+            }
+        }
+    };
+    // A node that nobody sends initial requests to comes before the others.
+    let is_target: Vec<bool> = (0..directory.nodes.len())
+        .map(|node| graph.neighbors_directed(node, petgraph::Incoming).next().is_some())
+        .collect();
+    for others in [false, true] {
+        for no in 0..messages.len() {
+            let (client, server) = directory.client_server(messages, MessageNo::new(no));
+            for start in [client, server] {
+                if others || !is_target[start] {
+                    visit(start);
+                }
             }
         }
     }
@@ -223,8 +302,8 @@ fn settle_hops(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
 }
 
 /// A response with more Record-Route values than its request comes from behind another proxy.
-fn goes_on(messages: &[&Seen], transaction: &crate::session::Transaction) -> bool {
-    let routes = |no: crate::session::MessageNo| messages[no.at()].message.record_routes().count();
+fn goes_on(messages: &[&Seen], transaction: &Transaction) -> bool {
+    let routes = |no: MessageNo| messages[no.at()].message.record_routes().count();
     let (Some(request), Some(answer)) = (transaction.request, transaction.final_response) else {
         return false;
     };

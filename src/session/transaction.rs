@@ -74,7 +74,22 @@ pub struct Transactions {
     pub copies: Vec<Option<Copy>>,
 }
 
-type Key<'a> = (&'a [u8], &'a [u8], &'a [u8], u32, Method);
+/// What RFC 3261 17.1.3 and 17.2.3 compare. Sent-by and Call-ID hardly ever tell more than the branch
+/// does: they are compared, not hashed.
+#[derive(Clone, Copy)]
+struct Key<'a> {
+    branch: &'a [u8],
+    cseq: u32,
+    method: Method,
+    sent_by: &'a [u8],
+    call_id: &'a [u8],
+}
+
+type Hashed<'a> = (&'a [u8], u32, Method);
+
+/// Transactions of one branch, CSeq number and method that are looked at, the newest ones; real ones
+/// are as many as there are hops, and Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
+const CANDIDATES: usize = 128;
 
 /// Distinct messages of one transaction that a new one is compared with; real ones have under ten.
 const DISTINCT: usize = 32;
@@ -94,7 +109,7 @@ pub fn find_transactions(messages: &[&Seen]) -> Transactions {
 
 struct Finder<'a> {
     messages: &'a [&'a Seen],
-    by_key: HashMap<Key<'a>, SmallVec<[Idx<Transaction>; 1]>, RandomState>,
+    by_key: HashMap<Hashed<'a>, SmallVec<[Idx<Transaction>; 2]>, RandomState>,
     /// First sendings of each transaction, as far as they differ.
     distinct: Vec<SmallVec<[MessageNo; 6]>>,
     found: Transactions,
@@ -165,13 +180,31 @@ impl<'a> Finder<'a> {
 
     fn key(&self, no: MessageNo, method: Method) -> Key<'a> {
         let message = &self.seen(no).message;
-        (message.branch(), message.sent_by(), message.call_id(), message.cseq_number().unwrap_or(0), method)
+        Key {
+            branch: message.branch(),
+            cseq: message.cseq_number().unwrap_or(0),
+            method,
+            sent_by: message.sent_by(),
+            call_id: message.call_id(),
+        }
+    }
+
+    /// The transactions that a message with this key opened, in order.
+    fn candidates(&self, key: Key<'a>) -> impl DoubleEndedIterator<Item = Idx<Transaction>> {
+        let known = self.by_key.get(&(key.branch, key.cseq, key.method));
+        let recent = known.map_or(&[][..], |known| &known[known.len().saturating_sub(CANDIDATES)..]);
+        recent.iter().copied().filter(move |at| {
+            self.found.all[at.at()].messages.first().is_some_and(|first| {
+                let opened = &self.seen(*first).message;
+                opened.sent_by() == key.sent_by && opened.call_id() == key.call_id
+            })
+        })
     }
 
     /// The transaction of this key between the same two hosts; a response that takes another way back
     /// still belongs to the only request that it can answer.
     fn find(&self, no: MessageNo, method: Method) -> Option<Idx<Transaction>> {
-        let candidates = self.by_key.get(&self.key(no, method))?;
+        let candidates: SmallVec<[_; 4]> = self.candidates(self.key(no, method)).collect();
         let seen = self.seen(no);
         let (client, server) = client_server(seen);
         let same_hop = candidates.iter().rev().find(|at| {
@@ -197,10 +230,10 @@ impl<'a> Finder<'a> {
             return None;
         }
         let (client, server) = client_server(seen);
-        let (_, _, call_id, cseq, _) = self.key(no, method);
+        let key = self.key(no, method);
         let stack = seen.message.vias().skip(1).take(DISTINCT);
-        let named = stack.filter_map(|via| self.by_key.get(&(via.branch, via.sent_by, call_id, cseq, method)));
-        named.flatten().copied().find(|at| {
+        let mut named = stack.flat_map(|via| self.candidates(Key { branch: via.branch, sent_by: via.sent_by, ..key }));
+        named.find(|at| {
             let known = &self.found.all[at.at()];
             known.request.is_some() && known.connection.src.ip == client.ip && known.connection.dst.ip == server.ip
         })
@@ -224,7 +257,8 @@ impl<'a> Finder<'a> {
             upstream: None,
         });
         self.distinct.push(SmallVec::new());
-        self.by_key.entry(self.key(no, method)).or_default().push(at);
+        let Key { branch, cseq, .. } = self.key(no, method);
+        self.by_key.entry((branch, cseq, method)).or_default().push(at);
         at
     }
 
@@ -297,11 +331,10 @@ impl<'a> Finder<'a> {
     /// RFC 3261 16.6 item 8: the forwarding proxy put its own Via on top, so the second Via names the
     /// transaction upstream.
     fn upstream(&self, at: Idx<Transaction>, no: MessageNo) -> Option<Idx<Transaction>> {
-        let message = &self.seen(no).message;
-        let method = self.found.all[at.at()].method;
-        let via = message.vias().nth(1)?;
-        let key = (via.branch, via.sent_by, message.call_id(), message.cseq_number().unwrap_or(0), method);
-        self.by_key.get(&key)?.iter().copied().find(|other| *other != at)
+        let via = self.seen(no).message.second_via()?;
+        let key = self.key(no, self.found.all[at.at()].method);
+        let mut named = self.candidates(Key { branch: via.branch, sent_by: via.sent_by, ..key });
+        named.find(|other| *other != at)
     }
 }
 
