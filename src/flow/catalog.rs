@@ -2,6 +2,7 @@
 
 use super::automaton::{self, Automaton};
 use super::model::ReferenceFlow;
+use super::replay::Replay;
 use super::syntax;
 use crate::base::Error;
 use std::collections::BTreeSet;
@@ -40,6 +41,8 @@ pub(super) struct Entry {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) hops: Vec<Automaton>,
+    /// For each hop, its exact replay.
+    pub(super) replays: Vec<Option<Replay>>,
 }
 
 impl Catalog {
@@ -47,11 +50,10 @@ impl Catalog {
     pub fn new(flows: Vec<ReferenceFlow>) -> Self {
         let entries = flows
             .into_iter()
-            .map(|flow| Entry {
-                name: intern(&flow.name),
-                title: intern(&flow.title),
-                hops: automaton::hops(&flow),
-                flow,
+            .map(|flow| {
+                let hops = automaton::hops(&flow);
+                let replays = hops.iter().map(Replay::new).collect();
+                Entry { name: intern(&flow.name), title: intern(&flow.title), hops, replays, flow }
             })
             .collect();
         Self { entries }

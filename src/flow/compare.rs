@@ -1,6 +1,6 @@
 //! Picks the reference flow that a call follows, and tells the differences.
 
-use super::align::{Alignment, align, is_forwarded};
+use super::align::{Alignment, Blind, align, is_forwarded};
 use super::automaton::{Automaton, Leaf};
 use super::catalog::{Catalog, Entry};
 use super::cause::{Absent, Judgement, judge};
@@ -8,6 +8,7 @@ use super::facts::facts;
 use super::matching::{Cause, FlowMatch, Missing, Verdict};
 use super::model::FlowKind;
 use super::observed::{Observed, Strand, observe};
+use super::replay::Replay;
 use super::token::{Token, Verb, class};
 use crate::analysis::{Analysis, CallView};
 use crate::base::Idx;
@@ -121,12 +122,11 @@ impl<'a> Matcher<'a> {
         let best = entry
             .hops
             .iter()
+            .zip(&entry.replays)
             .enumerate()
-            .map(|(at, automaton)| {
-                (
-                    misplaced(automaton),
-                    Reading { automaton: at, alignment: align(automaton, &strand.tokens, strand.blind) },
-                )
+            .map(|(at, (automaton, replay))| {
+                let alignment = exact_or_cheapest(automaton, replay.as_ref(), strand);
+                (misplaced(automaton), Reading { automaton: at, alignment })
             })
             .min_by_key(|(misplaced, reading)| (reading.alignment.cost, *misplaced, reading.alignment.moves));
         let reading = best.map_or(Reading { automaton: 0, alignment: Alignment::default() }, |(_, reading)| reading);
@@ -136,6 +136,13 @@ impl<'a> Matcher<'a> {
         }
         reading
     }
+}
+
+/// Healthy hops replay exactly; only the rest is worth an edit. What nobody could see needs the edit too.
+fn exact_or_cheapest(automaton: &Automaton, replay: Option<&Replay>, strand: &Strand) -> Alignment {
+    let sighted = strand.blind == Blind::default();
+    let exact = replay.filter(|_| sighted).and_then(|replay| replay.run(automaton, &strand.tokens));
+    exact.unwrap_or_else(|| align(automaton, &strand.tokens, strand.blind))
 }
 
 /// A message that a hop lacks.

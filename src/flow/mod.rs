@@ -17,6 +17,7 @@ mod learn;
 mod matching;
 mod model;
 mod observed;
+mod replay;
 mod syntax;
 mod token;
 

@@ -1,5 +1,6 @@
 //! The flows of RFC 3665 as the standard prints them, message by message, against the .flow files.
 
+use super::align::{Blind, align};
 use super::facts::facts;
 use super::observed::observe;
 use super::{BCP75, Catalog, FlowMatch, match_call, parse};
@@ -166,6 +167,41 @@ fn the_standards_own_messages_match_their_flow_exactly() {
             assert_eq!(*step, Some(expected), "{section_name} {}", message.label);
         }
     }
+}
+
+#[test]
+fn what_replays_exactly_costs_nothing_in_the_edit_and_reads_alike() {
+    let mut exact = 0;
+    for section in sections() {
+        let whole = self::section(section);
+        // Whole, and with each message left out in turn.
+        let variants = (0..=whole.len()).map(|gap| {
+            let kept = whole.iter().enumerate().filter(|(at, _)| *at != gap).map(|(_, message)| message.clone());
+            kept.collect::<Vec<_>>()
+        });
+        for messages in variants {
+            let analysis = analysis(&messages);
+            let strands = analysis.calls.first().map(|_| observe(analysis.view(0)).strands).unwrap_or_default();
+            for entry in &Catalog::built_in().entries {
+                for (automaton, replay) in entry.hops.iter().zip(&entry.replays) {
+                    for strand in &strands {
+                        let replayed = replay.as_ref().unwrap().run(automaton, &strand.tokens);
+                        let Some(replayed) = replayed else { continue };
+                        let cheapest = align(automaton, &strand.tokens, Blind::default());
+                        assert_eq!(
+                            (0, replayed.complete),
+                            (cheapest.cost, cheapest.complete),
+                            "{section} as {}",
+                            entry.name
+                        );
+                        assert_eq!(replayed.steps.iter().flatten().count(), cheapest.steps.iter().flatten().count());
+                        exact += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(exact > 100, "{exact}");
 }
 
 #[test]
