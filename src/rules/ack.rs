@@ -73,9 +73,9 @@ impl Rule for AckTo2xx {
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let acks = Acks::of(view);
-        let answers = Answers::of(view, &acks);
-        answers.forks(view, &acks, findings);
+        let acks = context.acks();
+        let answers = Answers::of(view, acks);
+        answers.forks(view, acks, findings);
         for (key, answer) in &answers.list {
             if acks.to(view, answer.response).is_empty() {
                 if !answers.wrong_acks.contains(&key.dialog())
@@ -86,7 +86,7 @@ impl Rule for AckTo2xx {
                 }
                 continue;
             }
-            findings.extend(not_received(view, answer, &acks));
+            findings.extend(not_received(view, answer, acks));
         }
         answers.wrong_numbers(view, findings);
     }

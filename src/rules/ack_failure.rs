@@ -46,8 +46,8 @@ impl Rule for AckToFailure {
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let acks = Acks::of(view);
-        findings.extend(view.transactions().filter_map(|(at, t)| not_acknowledged(view, at, t, &acks)));
+        let acks = context.acks();
+        findings.extend(view.transactions().filter_map(|(at, t)| not_acknowledged(view, at, t, acks)));
         without_final(view, findings);
     }
 }

@@ -1,6 +1,6 @@
 //! The form of challenges and credentials: A08, A09, A10, A11 and A13.
 
-use super::auth_story::{Attempt, Refusal, Story, stories};
+use super::auth_story::{Attempt, Refusal, Story};
 use super::facts::{cut, plain, receiver, sender};
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
@@ -69,10 +69,10 @@ impl Rule for FormOfCredentials {
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
-        let stories = stories(context.view);
+        let stories = context.stories();
         findings.extend(stories.iter().find_map(nonce_count));
         findings.extend(stories.iter().find_map(qop_not_used));
-        findings.extend(other_nonce(context.view, &stories));
+        findings.extend(other_nonce(context.view, stories));
         findings.extend(stories.iter().find_map(no_challenge));
         findings.extend(stories.iter().find_map(ack_without));
     }

@@ -5,7 +5,7 @@
 //! words say "credentials". Nothing was lost on the way: what is missing, credentials that the server
 //! takes, was never sent.
 
-use super::auth_story::{Attempt, Refusal, Story, stories};
+use super::auth_story::{Attempt, Refusal, Story};
 use super::facts::{TIMEOUT, plain, receiver, span, times};
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
@@ -79,10 +79,10 @@ impl Rule for RefusedCredentials {
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
-        for story in stories(context.view) {
+        for story in context.stories() {
             let mut found = Vec::new();
             for run in story.runs() {
-                Run::of(&story, run).judge(&mut found);
+                Run::of(story, run).judge(&mut found);
             }
             findings.extend(worst_once(found));
         }

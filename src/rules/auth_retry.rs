@@ -1,6 +1,6 @@
 //! What a client does with a challenge: A01, A02, A03 and A12.
 
-use super::auth_story::{Attempt, Refusal, Story, stories};
+use super::auth_story::{Attempt, Refusal, Story};
 use super::facts::{TIMEOUT, final_status, judged, owed_on, plain, receiver, sender, success};
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
@@ -64,11 +64,11 @@ impl Rule for ChallengeFollowUp {
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
-        for story in stories(context.view) {
-            findings.extend(unanswered(&story));
-            findings.extend(first_of(&story, cseq_not_raised));
-            findings.extend(first_of(&story, other_identifiers));
-            findings.extend(first_of(&story, wrong_header));
+        for story in context.stories() {
+            findings.extend(unanswered(story));
+            findings.extend(first_of(story, cseq_not_raised));
+            findings.extend(first_of(story, other_identifiers));
+            findings.extend(first_of(story, wrong_header));
         }
     }
 }

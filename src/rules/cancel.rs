@@ -71,8 +71,8 @@ impl Rule for Cancel {
             findings.extend(never_ends(view, at, cancels[at.at()]));
         }
         findings.extend(without_cause(view));
-        let acks = Acks::of(view);
-        let dialogs = Dialogs::of(view);
+        let acks = context.acks();
+        let dialogs = context.dialogs();
         for (at, t) in view.transactions() {
             match t.method {
                 Method::Cancel => {
@@ -80,7 +80,7 @@ impl Rule for Cancel {
                     findings.extend(refused(view, t));
                 }
                 Method::Invite => {
-                    findings.extend(left_up(view, t, cancels[at.at()], &acks, &dialogs));
+                    findings.extend(left_up(view, t, cancels[at.at()], acks, dialogs));
                 }
                 _ => {}
             }

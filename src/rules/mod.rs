@@ -42,6 +42,9 @@ pub use finding::{Finding, Meta, MissingMessage, Severity};
 use crate::analysis::{Analysis, CallView};
 use crate::base::limits;
 use crate::flow::FlowMatch;
+use auth_story::{Story, stories};
+use facts::{Acks, Dialogs};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// What a rule about one call may look at.
@@ -51,6 +54,29 @@ pub struct Context<'a> {
     pub view: CallView<'a>,
     /// How the call compares with its reference flow.
     pub flow: &'a FlowMatch,
+    shared: &'a Shared<'a>,
+}
+
+/// What several rules need to know of a call, found out once.
+#[derive(Default)]
+struct Shared<'a> {
+    acks: OnceCell<Acks<'a>>,
+    dialogs: OnceCell<Dialogs<'a>>,
+    stories: OnceCell<Vec<Story<'a>>>,
+}
+
+impl<'a> Context<'a> {
+    fn acks(self) -> &'a Acks<'a> {
+        self.shared.acks.get_or_init(|| Acks::of(self.view))
+    }
+
+    fn dialogs(self) -> &'a Dialogs<'a> {
+        self.shared.dialogs.get_or_init(|| Dialogs::of(self.view))
+    }
+
+    fn stories(self) -> &'a [Story<'a>] {
+        self.shared.stories.get_or_init(|| stories(self.view))
+    }
 }
 
 /// What a rule about the whole capture may look at.
@@ -118,19 +144,26 @@ pub fn metas() -> Vec<&'static Meta> {
 /// The findings of a whole analysis: those of the capture first, then call by call, worst first.
 pub fn check(analysis: &Analysis, flows: &[FlowMatch]) -> Vec<Finding> {
     use rayon::prelude::*;
-    let mut findings = Vec::new();
-    for rule in RULES {
-        rule.capture(CaptureContext { analysis, flows }, &mut findings);
-    }
-    let of_calls: Vec<Vec<Finding>> =
-        (0..analysis.calls.len()).into_par_iter().map(|call| check_call(analysis, call, &flows[call])).collect();
+    // The rules about the whole capture run through all calls one after the other: beside the rest, not before it.
+    let of_capture = || {
+        let mut findings = Vec::new();
+        for rule in RULES {
+            rule.capture(CaptureContext { analysis, flows }, &mut findings);
+        }
+        findings
+    };
+    let of_calls = || -> Vec<Vec<Finding>> {
+        (0..analysis.calls.len()).into_par_iter().map(|call| check_call(analysis, call, &flows[call])).collect()
+    };
+    let (mut findings, of_calls) = rayon::join(of_capture, of_calls);
     findings.extend(of_calls.into_iter().flatten());
     findings
 }
 
 /// The findings of one call, worst first, then in order of capture.
 pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch) -> Vec<Finding> {
-    let context = Context { view: analysis.view(call), flow };
+    let shared = Shared::default();
+    let context = Context { view: analysis.view(call), flow, shared: &shared };
     let mut findings = Vec::new();
     for rule in RULES {
         rule.call(context, &mut findings);

@@ -25,9 +25,9 @@ impl Rule for OfferAnswer {
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let acks = Acks::of(view);
+        let acks = context.acks();
         let mut found =
-            requests_of(view, Method::Invite).filter_map(|(_, t, request)| no_answer(view, t, request, &acks));
+            requests_of(view, Method::Invite).filter_map(|(_, t, request)| no_answer(view, t, request, acks));
         // Every hop of a proxy shows the same; the first one tells it.
         findings.extend(found.next());
     }

@@ -58,7 +58,7 @@ impl Rule for Repeats {
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let acks = facts::Acks::of(view);
+        let acks = context.acks();
         for (at, t) in view.transactions().filter(|(_, t)| t.method != Method::Ack) {
             if let Some(request) = t.request {
                 let sent = sendings(view, request);
@@ -66,7 +66,7 @@ impl Rule for Repeats {
                     repeated_request(view, at, &sent, findings);
                 }
             }
-            findings.extend(repeated_answer(view, at, &acks));
+            findings.extend(repeated_answer(view, at, acks));
         }
     }
 }

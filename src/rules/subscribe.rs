@@ -26,10 +26,10 @@ impl Rule for NotifyMissing {
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let dialogs = Dialogs::of(view);
+        let dialogs = context.dialogs();
         let initial = |t: &Transaction| t.request.is_some_and(|no| view.sip(no).to_tag().is_empty());
         for at in deepest(view, |_, t| t.method == Method::Subscribe && initial(t) && success(view, t).is_some()) {
-            findings.extend(finding(view, view.call.transaction(at), &dialogs));
+            findings.extend(finding(view, view.call.transaction(at), dialogs));
         }
     }
 }
