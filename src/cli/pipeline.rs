@@ -78,23 +78,29 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
 
 /// Gives all packets to the analyzer; whether all could be read.
 fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar) -> bool {
-    let mut batch = Batch::default();
+    let (mut batch, mut next) = (Batch::default(), Batch::default());
+    let mut more = source.next_batch(&mut batch);
     let mut whole = true;
     loop {
-        let more = source.next_batch(&mut batch);
         let keys = source.key_log();
         if !keys.is_empty() {
             analyzer.add_keys(&keys);
         }
-        match more {
-            Ok(More::More) => analyzer.push(&batch),
+        more = match more {
+            // The next packets are read while these are taken in.
+            Ok(More::More) => {
+                let (more, ()) = rayon::join(|| source.next_batch(&mut next), || analyzer.push(&batch));
+                std::mem::swap(&mut batch, &mut next);
+                more
+            }
             Ok(More::End) => break,
             // The next call goes on with the other files, or ends.
             Err(error) => {
                 whole = false;
                 progress.suspend(|| say(&error));
+                source.next_batch(&mut batch)
             }
-        }
+        };
         progress.set_position(source.captures().iter().map(|capture| capture.bytes).sum());
     }
     progress.finish_and_clear();

@@ -240,7 +240,8 @@ impl Builder<'_> {
     fn repair_order(&mut self) {
         let transactions = &self.view.call.transactions;
         for transaction in transactions {
-            if let (Some(request), Some(first)) = (transaction.request, transaction.messages.first()) {
+            let first = transaction.messages.iter().min_by_key(|no| self.place(**no));
+            if let (Some(request), Some(first)) = (transaction.request, first) {
                 self.put_before(request, *first, "its response");
             }
         }
