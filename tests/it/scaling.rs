@@ -1,0 +1,175 @@
+//! Twice the input takes about twice the time, whatever a flood looks like: nothing in session, call, flow,
+//! rules and report is quadratic in the messages of one call, its branches, tags, hosts or rounds.
+
+#![allow(clippy::disallowed_methods, reason = "it measures")]
+
+use crate::support;
+use callflow::base::{Batch, LinkType, PacketMeta};
+use callflow::report::{FORMATS, Report, Selection, Style, draw, ladder::Ladder};
+use etherparse::PacketBuilder;
+use std::time::{Duration, Instant};
+
+const CALLER: [u8; 4] = [10, 0, 0, 1];
+const CALLEE: [u8; 4] = [10, 0, 0, 2];
+
+/// The parts of a message that floods vary.
+struct Sip {
+    start: String,
+    branch: usize,
+    from_tag: usize,
+    to_tag: Option<usize>,
+    call_id: usize,
+    cseq: usize,
+    method: &'static str,
+    more: String,
+}
+
+fn request(method: &'static str) -> Sip {
+    Sip {
+        start: format!("{method} sip:bob@10.0.0.2 SIP/2.0"),
+        branch: 0,
+        from_tag: 0,
+        to_tag: None,
+        call_id: 0,
+        cseq: 1,
+        method,
+        more: String::new(),
+    }
+}
+
+fn response(status: &str, method: &'static str) -> Sip {
+    Sip { start: format!("SIP/2.0 {status}"), to_tag: Some(0), ..request(method) }
+}
+
+#[derive(Default)]
+struct Capture {
+    bytes: Vec<u8>,
+    packets: Vec<PacketMeta>,
+}
+
+impl Capture {
+    fn add(&mut self, src: [u8; 4], dst: [u8; 4], sip: &Sip) {
+        let to_tag = sip.to_tag.map(|tag| format!(";tag=t{tag}")).unwrap_or_default();
+        let text = format!(
+            "{}\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{}\r\nMax-Forwards: 70\r\nFrom: <sip:alice@10.0.0.1>;tag=f{}\r\n\
+             To: <sip:bob@10.0.0.2>{to_tag}\r\nCall-ID: c{}\r\nCSeq: {} {}\r\nContact: <sip:x@10.0.0.1:5060>\r\n{}Content-Length: 0\r\n\r\n",
+            sip.start, sip.branch, sip.from_tag, sip.call_id, sip.cseq, sip.method, sip.more
+        );
+        let offset = self.bytes.len();
+        PacketBuilder::ipv4(src, dst, 64).udp(5060, 5060).write(&mut self.bytes, text.as_bytes()).unwrap();
+        let len = (self.bytes.len() - offset) as u32;
+        let at = self.packets.len() as u32;
+        self.packets.push(PacketMeta {
+            frame: at + 1,
+            time: support::packets::START.after(Duration::from_millis(u64::from(at) * 50)),
+            buffer: 0,
+            offset: offset as u64,
+            captured: len,
+            original: len,
+            link: LinkType(101),
+            interface: 0,
+        });
+    }
+
+    fn batch(self) -> Batch {
+        Batch { buffers: vec![self.bytes.into()], packets: self.packets }
+    }
+}
+
+/// One message of a flood: what is sent as number `i`, and whether by the caller.
+type Flood = fn(&mut Capture, usize);
+
+const FLOODS: &[(&str, Flood)] = &[
+    ("branches", |capture, i| {
+        capture.add(CALLER, CALLEE, &Sip { branch: i, ..request("INVITE") });
+    }),
+    ("one branch", |capture, _| {
+        capture.add(CALLER, CALLEE, &request("INVITE"));
+    }),
+    ("From tags", |capture, i| {
+        capture.add(CALLER, CALLEE, &Sip { branch: i, from_tag: i, ..request("INVITE") });
+    }),
+    ("To tags", |capture, i| {
+        if i == 0 {
+            capture.add(CALLER, CALLEE, &request("INVITE"));
+        }
+        capture.add(CALLEE, CALLER, &Sip { to_tag: Some(i), ..response("180 Ringing", "INVITE") });
+    }),
+    ("accepting To tags", |capture, i| {
+        if i == 0 {
+            capture.add(CALLER, CALLEE, &request("INVITE"));
+        }
+        capture.add(CALLEE, CALLER, &Sip { to_tag: Some(i), ..response("200 OK", "INVITE") });
+    }),
+    ("Call-IDs", |capture, i| {
+        capture.add(CALLER, CALLEE, &Sip { branch: i, call_id: i, ..request("INVITE") });
+    }),
+    ("challenges", |capture, i| {
+        let round = i / 2;
+        let sip = if i % 2 == 0 { request("REGISTER") } else { response("401 Unauthorized", "REGISTER") };
+        let more = match (i % 2, round) {
+            (0, 0) => String::new(),
+            (0, _) => format!(
+                "Authorization: Digest username=\"a\",realm=\"r\",nonce=\"n{}\",uri=\"sip:b\",response=\"{round:032x}\"\r\n",
+                round - 1
+            ),
+            _ => format!("WWW-Authenticate: Digest realm=\"r\",nonce=\"n{round}\"\r\n"),
+        };
+        let (src, dst) = if i % 2 == 0 { (CALLER, CALLEE) } else { (CALLEE, CALLER) };
+        capture.add(src, dst, &Sip { branch: round, cseq: round + 1, more, ..sip });
+    }),
+    ("callers", |capture, i| {
+        capture.add([10, 1, (i >> 8) as u8, i as u8], CALLEE, &Sip { branch: i, ..request("INVITE") });
+    }),
+    ("callees", |capture, i| {
+        capture.add(CALLER, [10, 1, (i >> 8) as u8, i as u8], &Sip { branch: i, ..request("INVITE") });
+    }),
+    ("a chain of hosts", |capture, i| {
+        let host = |i: usize| [10, 1, (i >> 8) as u8, i as u8];
+        capture.add(host(i), host(i + 1), &Sip { branch: i, ..request("INVITE") });
+    }),
+    ("answers without request", |capture, i| {
+        capture.add(CALLEE, CALLER, &Sip { branch: i, to_tag: Some(i), cseq: i + 1, ..response("200 OK", "INVITE") });
+    }),
+    ("refusals without ACK", |capture, i| {
+        let sip = if i % 2 == 0 { request("INVITE") } else { response("486 Busy Here", "INVITE") };
+        let (src, dst) = if i % 2 == 0 { (CALLER, CALLEE) } else { (CALLEE, CALLER) };
+        capture.add(src, dst, &Sip { branch: i / 2, cseq: i / 2 + 1, ..sip });
+    }),
+];
+
+/// How long everything up to the reports takes, and that something came out.
+fn time(flood: Flood, messages: usize) -> Duration {
+    let mut capture = Capture::default();
+    (0..messages).for_each(|i| flood(&mut capture, i));
+    let batch = capture.batch();
+    let start = Instant::now();
+    let told = support::tell_batch(&batch);
+    let report = Report::new(&[], &told.analysis, &told.flows, &told.findings, Selection::default());
+    let mut out = Vec::new();
+    let style = Style { width: 100, colour: false, ascii: false };
+    for format in FORMATS {
+        format.write(&report, style, &mut out).unwrap();
+    }
+    for view in report.calls() {
+        draw(&Ladder::new(&report, view), style, 2, &mut out).unwrap();
+    }
+    let spent = start.elapsed();
+    assert!(told.analysis.seen.len() >= messages && out.len() > messages);
+    spent
+}
+
+/// Quadratic would be 16 times for 4 times the input. A busy machine is given a second look.
+#[test]
+fn four_times_the_flood_takes_no_sixteen_times() {
+    let messages = std::env::var("CALLFLOW_FLOOD").ok().and_then(|n| n.parse().ok()).unwrap_or(1500);
+    for (name, flood) in FLOODS {
+        let ratio = || {
+            let few = time(*flood, messages).max(Duration::from_millis(20));
+            let many = time(*flood, messages * 4);
+            eprintln!("{name}: {few:?} for {messages}, {many:?} for {}", messages * 4);
+            many.as_secs_f64() / few.as_secs_f64()
+        };
+        assert!((0..3).any(|_| ratio() < 8.0), "{name}");
+    }
+}
