@@ -51,7 +51,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputArgs {
-    /// pcap or pcapng files (also gzip, zstd, lz4, xz), folders to search for them, or - for standard input.
+    /// pcap, pcapng, snoop or Network Monitor files (also gzip, zstd, lz4, xz), folders to search for them, or - for standard input.
     ///
     /// Several are read as one capture, merged in time order, as rotated files need it.
     #[arg(value_name = "FILE", required = true)]

@@ -361,22 +361,3 @@ fn help_and_version_are_answers() {
         assert!(run.out.contains("callflow"));
     }
 }
-
-#[test]
-fn the_usage_page_names_every_command_and_option_and_no_other() {
-    let page = std::fs::read_to_string("docs/usage.md").unwrap();
-    let mut options = std::collections::BTreeSet::new();
-    for command in ["check", "calls", "ladder", "show", "stats", "explain", "rules", "flows"] {
-        assert!(page.contains(&format!("`callflow {command}")), "{command}");
-        options.extend(long_options(&run(&[command, "--help"]).out));
-    }
-    options.remove("--help");
-    assert_eq!(long_options(&page), options);
-}
-
-/// Every `--word` of a text.
-fn long_options(text: &str) -> std::collections::BTreeSet<String> {
-    let is_word = |c: char| c.is_ascii_lowercase() || c == '-';
-    let words = text.split(|c: char| !is_word(c));
-    words.filter(|word| word.starts_with("--") && !word.ends_with('-')).map(str::to_owned).collect()
-}

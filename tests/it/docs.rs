@@ -382,7 +382,13 @@ fn ndjson_and_stats_have_the_fields_of_the_document() {
 fn names_in_code(file: &str, of: &str) -> BTreeSet<String> {
     let text = read(file);
     let body = text.split(&format!("\nimpl {of} {{")).nth(1).unwrap_or_else(|| panic!("{file}: no impl {of}"));
-    let body = body.split("fn name(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    literals_of(body)
+}
+
+/// The words that the first `name` function of this source gives.
+fn literals_of(source: &str) -> BTreeSet<String> {
+    let body = source.split(") -> &'static str {").find(|part| part.trim_start().starts_with("match self"));
+    let body = body.unwrap().split("\n    }\n").next().unwrap();
     body.split("=> \"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
 }
 
@@ -411,6 +417,10 @@ fn the_vocabulary_is_that_of_the_code() {
     let anomalies: BTreeSet<String> =
         rows(&read("docs/json.md"), "## Vocabulary").iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert_eq!(anomalies, names_in_code("src/base/anomaly.rs", "AnomalyKind"));
+    let json = read("docs/json.md");
+    let formats = json.lines().find(|line| line.contains("captures[].format")).unwrap();
+    let formats: BTreeSet<String> = formats.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert_eq!(formats, literals_of(&read("src/capture/file.rs")));
 }
 
 #[test]
