@@ -1,16 +1,16 @@
 //! Packets in, an [`Analysis`] out. File, live view and tests all drive this one machine; they differ
 //! only in who fills the batches.
 
-use super::{Analysis, Stats, icmp};
-use crate::base::{
-    Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, Transport, limits,
-};
+use super::intake::{Chunk, Item, Origin, Raw, Sort, sort, sort_datagram};
+use super::{Analysis, Skipped, Stats, agents, icmp};
+use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
-    self, Datagram, Decoded, Defragmenter, Fragment, IcmpError, KeyLog, Segment, StreamData, StreamEvent, Streams,
+    self, Decoded, Defragmenter, KeyLog, Relayed, Sctp, SctpMessage, SctpMessages, Segment, StreamData, StreamEvent,
+    Streams,
 };
 use crate::session::Seen;
-use crate::sip::{Facts, Framed, Framer, Message, Probe, probe};
+use crate::sip::{Facts, Framed, Framer, Probe, probe};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
@@ -31,23 +31,17 @@ pub struct Analyzer {
     options: Options,
     defragmenter: Defragmenter,
     streams: Streams,
+    sctp: SctpMessages,
     framers: HashMap<u64, Line, RandomState>,
     ids: CallIds,
     events: Vec<StreamEvent>,
     framed: Vec<Framed>,
-    skipped: BTreeMap<&'static str, u64>,
+    skipped: BTreeMap<&'static str, Skipped>,
+    /// Messages that capture agents passed on, by position in the analysis.
+    relayed: Vec<(usize, u64)>,
     /// Messages of the last batch, not yet in `analysis`.
     parsed: Vec<Seen>,
     analysis: Analysis,
-}
-
-/// What a packet has for the ordered stages.
-enum Item<'a> {
-    Sip(Raw),
-    Segment(PacketMeta, Segment<'a>),
-    Fragment(PacketMeta, Fragment<'a>),
-    Icmp(PacketMeta, IcmpError<'a>),
-    Odd(Anomaly),
 }
 
 /// One direction of a stream on its way to messages.
@@ -56,16 +50,6 @@ struct Line {
     connection: Connection,
     /// Whether a SIP message came out of it; bytes of other protocols are no anomaly.
     sip: bool,
-}
-
-/// A SIP message before parsing.
-struct Raw {
-    bytes: Bytes,
-    frames: Frames,
-    time: Timestamp,
-    connection: Connection,
-    ip_id: u16,
-    interface: u32,
 }
 
 /// Packets decoded by one task at a time.
@@ -78,11 +62,13 @@ impl Analyzer {
             streams: Streams::new(KeyLog::parse(&options.key_log)),
             options,
             defragmenter: Defragmenter::default(),
+            sctp: SctpMessages::default(),
             framers: HashMap::default(),
             ids: CallIds::default(),
             events: Vec::new(),
             framed: Vec::new(),
             skipped: BTreeMap::new(),
+            relayed: Vec::new(),
             parsed: Vec::new(),
             analysis: Analysis::default(),
         }
@@ -106,8 +92,8 @@ impl Analyzer {
             batch.packets.par_chunks(CHUNK).map(|packets| Chunk::decode(batch, packets, ports)).collect();
         let mut raws = Vec::new();
         for chunk in decoded {
-            for (what, count) in chunk.skipped {
-                *self.skipped.entry(what).or_default() += count;
+            for (what, skipped) in chunk.skipped {
+                self.skipped.entry(what).or_default().merge(skipped);
             }
             for item in chunk.items {
                 self.transport(batch, item, &mut raws);
@@ -132,9 +118,15 @@ impl Analyzer {
         for whole in self.defragmenter.finish(&mut self.analysis.anomalies) {
             self.reassembled(&whole, 0, &mut raws);
         }
+        let mut messages = Vec::new();
+        self.sctp.finish(&mut messages);
+        for message in messages {
+            self.sctp_message(message, 0, &mut raws);
+        }
         self.keep(raws);
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
+        agents::number_sendings(&mut self.analysis.seen, &self.relayed);
         let Self { ids, mut analysis, skipped, .. } = self;
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
@@ -161,7 +153,15 @@ impl Analyzer {
         match item {
             Item::Sip(raw) => raws.push(raw),
             Item::Odd(anomaly) => self.analysis.anomalies.add(anomaly),
-            Item::Icmp(meta, error) => icmp::note(&mut self.analysis.icmp, &meta, &error),
+            Item::Icmp(meta, error) => {
+                if !icmp::note(&mut self.analysis.icmp, &meta, &error) {
+                    self.skip("ICMP, not about SIP", meta.frame);
+                }
+            }
+            Item::Sctp(meta, packet) => {
+                let share = |part: &[u8]| batch.share(&meta, part);
+                self.sctp(meta.frame, meta.time, meta.interface, &packet, raws, &share);
+            }
             Item::Fragment(meta, fragment) => {
                 let anomalies = &mut self.analysis.anomalies;
                 let whole = self.defragmenter.push(&fragment, meta.frame, meta.time, anomalies);
@@ -179,27 +179,79 @@ impl Analyzer {
     /// An IP datagram put together, or as much of it as was captured.
     fn reassembled(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
         let share = |part: &[u8]| whole.bytes.slice_ref(part);
+        let origin = Origin { frames: whole.frames.clone(), time: whole.time, interface };
+        let frame = whole.frames.last();
         match net::decode_ip(&whole.bytes) {
-            Decoded::Datagram(datagram) => {
-                if let Sort::Sip(at) = sort(&datagram, &self.options.sip_ports) {
-                    let bytes = share(&datagram.payload[at..]);
-                    let frames = whole.frames.clone();
-                    raws.push(Raw::new(frames, whole.time, interface, &datagram, bytes));
-                }
-            }
+            Decoded::Datagram(datagram) => match sort_datagram(&datagram, &self.options.sip_ports) {
+                Sort::Sip(at) => raws.push(origin.datagram(&datagram, share(&datagram.payload[at..]))),
+                other => self.skip(other.name(), frame),
+            },
             Decoded::Segment(segment) => {
-                self.segment(whole.frames.last(), whole.time, &segment, raws, &share);
+                self.segment(frame, whole.time, &segment, raws, &share);
             }
+            Decoded::Sctp(packet) => self.sctp(frame, whole.time, interface, &packet, raws, &share),
+            Decoded::Relayed(relayed) => self.relayed(origin, &relayed, &share, raws),
             Decoded::Skipped(skip) => {
-                *self.skipped.entry(skip.name()).or_default() += 1;
+                let skipped = Skipped { unread: skip.hides(), ..Skipped::one(frame) };
+                self.skipped.entry(skip.name()).or_default().merge(skipped);
                 if let Some(kind) = skip.anomaly() {
-                    let frame = whole.frames.last();
                     let odd = Anomaly::new(kind, frame, skip.offset.into(), skip.text());
                     self.analysis.anomalies.add(odd);
                 }
             }
             Decoded::Icmp(_) | Decoded::Fragment(_) => {}
         }
+    }
+
+    /// A message passed on by an agent.
+    fn relayed(&mut self, origin: Origin, relayed: &Relayed<'_>, share: &dyn Fn(&[u8]) -> Bytes, raws: &mut Vec<Raw>) {
+        let frame = origin.frames.last();
+        let (told, odd) = origin.relayed(relayed, &self.options.sip_ports, share);
+        if let Some(odd) = odd {
+            self.analysis.anomalies.add(odd);
+        }
+        match told {
+            Ok(raw) => raws.push(raw),
+            Err(what) => self.skip(what, frame),
+        }
+    }
+
+    fn sctp(
+        &mut self,
+        frame: u32,
+        time: Timestamp,
+        interface: u32,
+        packet: &Sctp<'_>,
+        raws: &mut Vec<Raw>,
+        share: &dyn Fn(&[u8]) -> Bytes,
+    ) {
+        let mut messages = Vec::new();
+        self.sctp.push(packet, frame, time, share, &mut self.analysis.anomalies, &mut messages);
+        for message in messages {
+            self.sctp_message(message, interface, raws);
+        }
+    }
+
+    /// A user message of SCTP is one SIP message (RFC 4168 5).
+    fn sctp_message(&mut self, message: SctpMessage, interface: u32, raws: &mut Vec<Raw>) {
+        let SctpMessage { connection, bytes, frames, time, complete } = message;
+        let frame = frames.last();
+        match sort(&bytes, connection.src, connection.dst, &self.options.sip_ports) {
+            Sort::Sip(at) => {
+                if !complete {
+                    let text = "chunks of a SIP message over SCTP are not in the capture";
+                    let odd = Anomaly::new(AnomalyKind::IncompleteFragments, frame, 0, text);
+                    self.analysis.anomalies.add(odd);
+                }
+                raws.push(Origin { frames, time, interface }.message(connection, bytes.slice(at..)));
+            }
+            Sort::KeepAlive => self.skip("SIP keep-alive", frame),
+            Sort::Other => self.skip("SCTP, not SIP", frame),
+        }
+    }
+
+    fn skip(&mut self, what: &'static str, frame: u32) {
+        self.skipped.entry(what).or_default().merge(Skipped::one(frame));
     }
 
     fn segment(
@@ -225,14 +277,17 @@ impl Analyzer {
         match what {
             StreamData::Message(bytes) => {
                 if let Probe::Sip { offset } = probe(&bytes) {
-                    raws.push(Raw {
-                        bytes: bytes.slice(offset..),
-                        frames: Frames::one(frame),
-                        time,
-                        connection,
-                        ip_id: 0,
-                        interface: 0,
-                    });
+                    let origin = Origin { frames: Frames::one(frame), time, interface: 0 };
+                    raws.push(origin.message(connection, bytes.slice(offset..)));
+                }
+            }
+            StreamData::Hep(packet) => {
+                let origin = Origin { frames: Frames::one(frame), time, interface: 0 };
+                match net::decode_hep(&packet, connection.src.ip) {
+                    Decoded::Relayed(relayed) => {
+                        self.relayed(origin, &relayed, &|part| packet.slice_ref(part), raws);
+                    }
+                    _ => self.skip("HEP, not SIP", frame),
                 }
             }
             StreamData::Bytes(bytes) => {
@@ -264,6 +319,12 @@ impl Analyzer {
     /// Parses in parallel; meanwhile the messages parsed before are filed, which goes in order.
     fn keep(&mut self, raws: Vec<Raw>) {
         let parsed = std::mem::take(&mut self.parsed);
+        let start = self.analysis.seen.len() + parsed.len();
+        for (at, raw) in raws.iter().enumerate().filter(|(_, raw)| raw.agent != 0) {
+            self.relayed.push((start + at, raw.agent));
+            // The agent's clock is the one that these messages are judged by.
+            self.analysis.last = self.analysis.last.max(Some(raw.time));
+        }
         (self.parsed, ()) = rayon::join(|| raws.into_par_iter().map(Raw::parse).collect(), || self.file(parsed));
     }
 
@@ -298,7 +359,7 @@ impl Line {
             match framed {
                 Framed::Message { bytes, frames, time, .. } => {
                     self.sip = true;
-                    raws.push(Raw { bytes, frames, time, connection: self.connection, ip_id: 0, interface: 0 });
+                    raws.push(Origin { frames, time, interface: 0 }.message(self.connection, bytes));
                 }
                 Framed::Junk { frame, bytes } if self.sip => {
                     let text = format!("{bytes} bytes between SIP messages of a stream are no SIP");
@@ -310,88 +371,6 @@ impl Line {
     }
 }
 
-/// What one task makes of a run of packets.
-struct Chunk<'a> {
-    items: Vec<Item<'a>>,
-    skipped: BTreeMap<&'static str, u64>,
-}
-
-impl<'a> Chunk<'a> {
-    fn decode(batch: &'a Batch, packets: &'a [PacketMeta], ports: &[u16]) -> Self {
-        let mut chunk = Self { items: Vec::new(), skipped: BTreeMap::new() };
-        for meta in packets {
-            let data = batch.data(meta);
-            match net::decode(meta.link, data, meta.original) {
-                Decoded::Datagram(datagram) => chunk.datagram(batch, meta, &datagram, ports),
-                Decoded::Segment(segment) => chunk.items.push(Item::Segment(*meta, segment)),
-                Decoded::Fragment(fragment) => chunk.items.push(Item::Fragment(*meta, fragment)),
-                Decoded::Icmp(error) => chunk.items.push(Item::Icmp(*meta, error)),
-                Decoded::Skipped(skip) => {
-                    chunk.skip(skip.name());
-                    if let Some(kind) = skip.anomaly() {
-                        chunk.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
-                    }
-                }
-            }
-        }
-        chunk
-    }
-
-    fn datagram(&mut self, batch: &Batch, meta: &PacketMeta, datagram: &Datagram<'_>, ports: &[u16]) {
-        match sort(datagram, ports) {
-            Sort::Sip(at) => {
-                if datagram.missing > 0 {
-                    let text = format!("snap length cut {} bytes of a SIP message", datagram.missing);
-                    self.items.push(Item::Odd(Anomaly::new(
-                        AnomalyKind::CutFrame,
-                        meta.frame,
-                        meta.captured.into(),
-                        text,
-                    )));
-                }
-                let bytes = batch.share(meta, &datagram.payload[at..]);
-                let frames = Frames::one(meta.frame);
-                self.items.push(Item::Sip(Raw::new(frames, meta.time, meta.interface, datagram, bytes)));
-            }
-            Sort::KeepAlive => self.skip("SIP keep-alive"),
-            Sort::Other => self.skip("UDP, not SIP"),
-        }
-    }
-
-    fn skip(&mut self, what: &'static str) {
-        *self.skipped.entry(what).or_default() += 1;
-    }
-}
-
-enum Sort {
-    /// SIP from this offset on.
-    Sip(usize),
-    KeepAlive,
-    Other,
-}
-
-fn sort(datagram: &Datagram<'_>, ports: &[u16]) -> Sort {
-    match probe(datagram.payload) {
-        Probe::Sip { offset } => Sort::Sip(offset),
-        Probe::KeepAlive => Sort::KeepAlive,
-        Probe::No if ports.contains(&datagram.src.port) || ports.contains(&datagram.dst.port) => Sort::Sip(0),
-        Probe::No => Sort::Other,
-    }
-}
-
-impl Raw {
-    fn new(frames: Frames, time: Timestamp, interface: u32, datagram: &Datagram<'_>, bytes: Bytes) -> Self {
-        let Datagram { src, dst, ip_id, .. } = *datagram;
-        let connection = Connection { src, dst, transport: Transport::Udp };
-        Self { bytes, frames, time, connection, ip_id, interface }
-    }
-
-    fn parse(self) -> Seen {
-        let Self { bytes, frames, time, connection, ip_id, interface } = self;
-        Seen { message: Message::parse(bytes), frames, time, connection, ip_id, interface }
-    }
-}
-
 /// Says which messages do not stand where they were captured.
 fn note_repairs(analysis: &mut Analysis) {
     for call in &analysis.calls {
@@ -399,10 +378,12 @@ fn note_repairs(analysis: &mut Analysis) {
             let seen = |no| &analysis.seen[call.message(no).seen.at()];
             let (effect, cause) = (seen(link.effect), seen(link.cause));
             let (frame, behind) = (effect.frames.last(), cause.frames.last());
-            let late = cause.time.since(effect.time).as_secs_f64() * 1e3;
+            let late = cause.time - effect.time;
+            let times =
+                if late > 0 { format!("{:.3} ms", late as f64 / 1e6) } else { "against their times".to_owned() };
             let text = format!(
-                "frame {frame} was recorded before frame {behind}, which caused it, with a time \
-                 {late:.3} ms earlier; it is taken behind it"
+                "frame {frame} was recorded before frame {behind}, which caused it ({times}); \
+                 it is taken behind it"
             );
             let note = Anomaly::new(AnomalyKind::Reordered, frame, 0, text);
             analysis.anomalies.add(note);

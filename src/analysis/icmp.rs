@@ -11,25 +11,29 @@ use std::collections::HashMap;
 /// ICMP errors are few in a healthy network; more of them tell nothing more.
 const REPORTS: usize = 100_000;
 
-/// Keeps the error when what it quotes starts like SIP.
-pub(super) fn note(reports: &mut Vec<IcmpReport>, meta: &PacketMeta, error: &IcmpError<'_>) {
-    let Probe::Sip { offset } = probe(error.quoted.payload) else {
-        return;
+/// Keeps the error when what it quotes starts like SIP, or is a TCP segment, of which routers often
+/// quote only the ports: [`assign`] tells then. Returns whether it was kept or had to be.
+pub(super) fn note(reports: &mut Vec<IcmpReport>, meta: &PacketMeta, error: &IcmpError<'_>) -> bool {
+    let sip = match probe(error.quoted.payload) {
+        Probe::Sip { offset } => &error.quoted.payload[offset..],
+        _ if error.transport == Transport::Tcp => &[],
+        _ => return false,
     };
     if reports.len() >= REPORTS {
-        return;
+        return true;
     }
-    let quoted = Message::parse(Bytes::copy_from_slice(&error.quoted.payload[offset..]));
+    let quoted = Message::parse(Bytes::copy_from_slice(sip));
     let id = quoted.call_id();
     reports.push(IcmpReport {
         frame: meta.frame,
         time: meta.time,
         by: error.from,
         reason: error.reason.name(),
-        quoted: Connection { src: error.quoted.src, dst: error.quoted.dst, transport: Transport::Udp },
+        quoted: Connection { src: error.quoted.src, dst: error.quoted.dst, transport: error.transport },
         call_id: (!id.is_empty()).then(|| quoted.raw().slice_ref(id)),
         call: None,
     });
+    true
 }
 
 /// Finds the call of each error: by Call-ID when that far is quoted, else the last call before it
@@ -52,10 +56,19 @@ pub(super) fn assign(analysis: &mut Analysis) {
     }
     for report in &mut analysis.icmp {
         let by_address = || {
-            let calls = by_connection.get(&report.quoted)?;
+            let calls = over(report.quoted).find_map(|connection| by_connection.get(&connection))?;
             let started = calls.partition_point(|call| analysis.calls[*call].start <= report.time);
             calls.get(started.checked_sub(1)?).copied()
         };
         report.call = report.call_id.as_ref().and_then(|id| by_id.get(id).copied()).or_else(by_address);
     }
+    // A segment of no call has nothing to do with SIP, as far as can be told.
+    analysis.icmp.retain(|report| report.quoted.transport == Transport::Udp || report.call.is_some());
+}
+
+/// What the quoted addresses may be as a connection of SIP: TCP carries four transports.
+fn over(quoted: Connection) -> impl Iterator<Item = Connection> {
+    let over_tcp = [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss];
+    let transports = if quoted.transport == Transport::Tcp { over_tcp.as_slice() } else { &[Transport::Udp] }.to_vec();
+    transports.into_iter().map(move |transport| Connection { transport, ..quoted })
 }

@@ -1,11 +1,13 @@
 //! The wiring: packets in, calls out. See [`Analyzer`].
 
+mod agents;
 mod analyzer;
 mod icmp;
+mod intake;
 mod stats;
 
 pub use analyzer::{Analyzer, Options};
-pub use stats::{AddressPair, Stats};
+pub use stats::{AddressPair, Skipped, Stats};
 
 use crate::base::{Anomalies, Idx, Timestamp};
 use crate::call::Call;

@@ -22,6 +22,14 @@ pub const TCP_PENDING_SEGMENTS: usize = 1024;
 pub const TCP_PENDING_TOTAL: usize = 256 << 20;
 /// How long, in packet time, a hole in a stream may wait for its segment before it is called lost.
 pub const TCP_HOLE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Directions of SCTP associations whose retransmissions are known; 2 KiB each.
+pub const SCTP_DIRECTIONS: usize = 16_384;
+/// SCTP fragments that wait for others; a message of 64 KiB has about 45.
+pub const SCTP_FRAGMENTS: usize = 65_536;
+/// Bytes of them.
+pub const SCTP_BYTES: usize = 64 << 20;
+/// How long, in packet time, an SCTP fragment waits: longer than the largest retransmission timer (RFC 9260 16, RTO.Max).
+pub const SCTP_TIMEOUT: Duration = Duration::from_secs(90);
 /// Largest SIP message on a stream, body included; larger ones are cut and said so.
 pub const STREAM_MESSAGE_BYTES: usize = 1 << 20;
 /// Largest header section searched for its end.

@@ -18,9 +18,19 @@ pub(super) fn strip(part: &mut Part<'_>) -> Result<Next, SkipKind> {
         return Err(SkipKind::Cut("ESP")); // the trailer is not there
     }
     let bytes = part.bytes;
-    let (inner, next) = CHECK_VALUES.iter().find_map(|len| null(bytes, *len)).ok_or(SkipKind::Encrypted)?;
+    let (inner, next) = CHECK_VALUES.iter().find_map(|len| null(bytes, *len)).ok_or(SkipKind::Encrypted("ESP"))?;
     part.bytes = inner;
     Ok(next)
+}
+
+/// ESP in UDP (RFC 3948): four zero bytes are IKE, one byte 0xff a keep-alive. Text is no index of
+/// security parameters that anybody would choose.
+pub(super) fn in_udp(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    let index: [u8; 4] = part.peek(0, "ESP")?;
+    if index == [0; 4] || index.iter().all(|octet| matches!(octet, b' '..=b'~')) {
+        return Err(SkipKind::Malformed("ESP"));
+    }
+    strip(part)
 }
 
 /// The payload, if it is not encrypted and `check` bytes of check value follow.

@@ -1,7 +1,7 @@
 //! GRE (RFC 2784, RFC 2890) and its version 1 of PPTP (RFC 2637).
 
 use super::walk::{Next, Part};
-use super::{SkipKind, ppp};
+use super::{SkipKind, erspan, ppp};
 
 const CHECKSUM: u16 = 0x8000;
 const ROUTING: u16 = 0x4000;
@@ -19,7 +19,11 @@ pub(super) fn strip(part: &mut Part<'_>) -> Result<Next, SkipKind> {
     match flags & VERSION {
         0 if flags & ROUTING == 0 => {
             part.skip(4 * words(&[CHECKSUM, KEY, SEQUENCE]), "GRE")?;
-            Ok(Next::EtherType(protocol))
+            match protocol {
+                erspan::TYPE_2 => erspan::first_or_second(part, flags & SEQUENCE != 0),
+                erspan::TYPE_3 => erspan::third(part),
+                _ => Ok(Next::EtherType(protocol)),
+            }
         }
         1 if protocol == PPP => {
             part.skip(4 * words(&[KEY, SEQUENCE, ACKNOWLEDGEMENT]), "GRE")?;

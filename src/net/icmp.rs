@@ -3,6 +3,7 @@
 use super::ip::{self, Header, Place, Upper};
 use super::walk::{self, ICMP, Part};
 use super::{Datagram, IcmpError, IcmpReason, SkipKind};
+use crate::base::Transport;
 
 /// The error; skipped when it is none or quotes no UDP header.
 pub(super) fn error<'a>(part: &mut Part<'a>, header: &Header, protocol: u8) -> Result<IcmpError<'a>, SkipKind> {
@@ -17,18 +18,28 @@ pub(super) fn error<'a>(part: &mut Part<'a>, header: &Header, protocol: u8) -> R
     if (1..part.bytes.len()).contains(&quoted_len) {
         part.trim(quoted_len); // extensions follow (RFC 4884 4)
     }
-    let quoted = quoted(part).ok_or(other)?;
-    Ok(IcmpError { from: header.src, to: header.dst, reason, quoted })
+    let (transport, quoted) = quoted(part).ok_or(other)?;
+    Ok(IcmpError { from: header.src, to: header.dst, reason, transport, quoted })
 }
 
-fn quoted<'a>(part: &mut Part<'a>) -> Option<Datagram<'a>> {
+fn quoted<'a>(part: &mut Part<'a>) -> Option<(Transport, Datagram<'a>)> {
     let mut header = Header::NONE;
     match ip::strip(part, &mut header).ok()? {
         Upper::Protocol(walk::UDP) | Upper::Fragment(Place { offset: 0, protocol: walk::UDP, .. }) => {
-            walk::udp(part, &header).ok()
+            Some((Transport::Udp, walk::udp(part, &header).ok()?))
         }
+        Upper::Protocol(walk::TCP) => Some((Transport::Tcp, segment(part, &header)?)),
         _ => None,
     }
+}
+
+/// A segment with its ports; routers may quote no more of its header (RFC 792).
+fn segment<'a>(part: &mut Part<'a>, header: &Header) -> Option<Datagram<'a>> {
+    let [s0, s1, d0, d1] = part.peek(0, "TCP").ok()?;
+    let (src, dst) = header.endpoints(u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+    let data = part.bytes.get(12).map_or(20, |octet| usize::from(octet >> 4) * 4);
+    let payload = part.bytes.get(data..).unwrap_or_default();
+    Some(Datagram { src, dst, ip_id: header.id, payload, missing: part.missing })
 }
 
 fn v4(kind: u8, code: u8) -> Option<IcmpReason> {

@@ -1,9 +1,10 @@
-//! What runs above TCP, found by the first bytes of content: TLS, WebSocket, or nothing else.
+//! What runs above TCP, found by the first bytes of content: TLS, WebSocket, HEP, or nothing else.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::hep;
 use super::stream::Now;
 use super::tls::{self, KeyLog, Tls};
 use super::ws::{Outcome, Upgrade, WebSocket};
@@ -32,6 +33,8 @@ pub enum StreamData {
     Bytes(Bytes),
     /// One whole WebSocket message (RFC 6455 5.4).
     Message(Bytes),
+    /// One whole HEP packet, for [`super::decode_hep`].
+    Hep(Bytes),
     /// Bytes that are not in the capture.
     Gap {
         /// How many, as TCP counts them.
@@ -105,6 +108,8 @@ pub(super) enum Content {
     Plain,
     Upgrading(Box<Upgrade>),
     WebSocket(Box<WebSocket>),
+    /// HEP packets; what there is of the next one, by side.
+    Hep([Vec<u8>; 2]),
 }
 
 impl Layers {
@@ -167,6 +172,10 @@ impl Content {
                     *self = Self::Upgrading(Box::new(upgrade));
                     return self.push(side, tls, piece, context);
                 }
+                if piece.data.bytes().starts_with(&hep::MAGIC) {
+                    *self = Self::Hep(<[Vec<u8>; 2]>::default());
+                    return self.push(side, tls, piece, context);
+                }
                 if !piece.data.bytes().is_empty() {
                     *self = Self::Plain;
                 }
@@ -192,15 +201,42 @@ impl Content {
                 let transport = if tls { Transport::Wss } else { Transport::Ws };
                 websocket.push(side, transport, piece, context);
             }
+            Self::Hep(held) => hep_packets(&mut held[side], side, piece, context),
         }
     }
+}
+
+/// Cuts HEP packets off by their length. After a gap the next magic number starts anew.
+fn hep_packets(held: &mut Vec<u8>, side: usize, piece: Piece, context: &mut Context<'_>) {
+    let StreamData::Bytes(bytes) = &piece.data else {
+        held.clear();
+        return context.emit(side, Transport::Tcp, piece);
+    };
+    held.extend_from_slice(bytes);
+    let mut at = 0;
+    loop {
+        let rest = &held[at..];
+        if !rest.starts_with(&hep::MAGIC) {
+            if let Some(next) = memchr::memmem::find(rest, &hep::MAGIC) {
+                at += next;
+                continue;
+            }
+            at = held.len() - rest.len().min(hep::MAGIC.len() - 1);
+            break;
+        }
+        let Some(packet) = hep::length(rest).and_then(|length| rest.get(..length.max(hep::HEAD))) else { break };
+        let data = StreamData::Hep(Bytes::copy_from_slice(packet));
+        at += packet.len();
+        context.emit(side, Transport::Tcp, Piece { data, ..piece.clone() });
+    }
+    held.drain(..at);
 }
 
 impl StreamData {
     /// The bytes; none for a gap or the end.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Bytes(bytes) | Self::Message(bytes) => bytes,
+            Self::Bytes(bytes) | Self::Message(bytes) | Self::Hep(bytes) => bytes,
             Self::Gap { .. } | Self::End { .. } => &[],
         }
     }

@@ -1,7 +1,7 @@
 //! Link layers: the table of link types, and what EtherTypes stand for.
 
 use super::walk::{Next, Part, Strip};
-use super::{SkipKind, mpls, ppp};
+use super::{SkipKind, meta, mpls, nsh, ppp, walk, wifi};
 use crate::base::LinkType;
 
 /// Largest IEEE 802.3 length; above 1535 the field is an EtherType.
@@ -10,6 +10,7 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 /// Ethernet in Ethernet-typed tunnels ("transparent Ethernet bridging", RFC 1701).
 pub(super) const BRIDGED: u16 = 0x6558;
+const CISCO_METADATA: u16 = 0x8909;
 
 /// The table of link types (LINKTYPE_ values of pcap).
 pub(super) fn row(link: LinkType) -> Option<Strip> {
@@ -17,10 +18,26 @@ pub(super) fn row(link: LinkType) -> Option<Strip> {
         0 | 108 => loopback,
         1 => ethernet,
         9 => ppp::ppp,
+        10 => fddi,
         12 | 14 | 101 | 228 | 229 => |_| Ok(Next::Ip),
         50 | 104 => ppp::hdlc,
         51 => ppp::session,
+        100 => llc,
+        105 => wifi::frame,
+        109 => encrypted,
         113 => cooked,
+        117 => meta::pflog,
+        119 | 163 => wifi::prism_or_avs,
+        127 => wifi::radiotap,
+        138 => firewire,
+        166 | 204 => ppp::directed,
+        192 => meta::ppi,
+        226 => meta::ipnet,
+        239 => meta::nflog,
+        240 => |part| part.skip(4, "netANALYZER").and_then(|()| ethernet(part)),
+        248 => |_| Ok(Next::Protocol(walk::SCTP)),
+        252 => |_| Ok(Next::Pdu),
+        258 => meta::pktap,
         276 => cooked2,
         _ => return None,
     })
@@ -40,8 +57,35 @@ pub(super) fn payload(part: &mut Part<'_>, ether_type: u16) -> Result<Next, Skip
             part.trim(ether_type.into());
             llc(part)
         }
+        _ => rare(part, ether_type),
+    }
+}
+
+/// EtherTypes that are met now and then.
+#[cold]
+fn rare(part: &mut Part<'_>, ether_type: u16) -> Result<Next, SkipKind> {
+    match ether_type {
+        // IEEE 802.1ah: service tag, then the customer's frame.
+        0x88e7 => part.skip(4, "802.1ah").and_then(|()| ethernet(part)),
+        // IEEE 802.1BR and Cisco VN: tags before the next EtherType.
+        0x893f => part.skip(6, "802.1BR").and_then(|()| next_ether_type(part)),
+        0x8926 => part.skip(4, "VN-Tag").and_then(|()| next_ether_type(part)),
+        CISCO_METADATA => cisco_metadata(part),
+        nsh::ETHER_TYPE => nsh::strip(part),
+        0x88e5 => Err(SkipKind::Encrypted("MACsec")),
         _ => Err(SkipKind::NotIp),
     }
+}
+
+/// Cisco metadata (security group tags): version 1, number of options of 4 bytes, options.
+fn cisco_metadata(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    let [_, options] = *part.take("Cisco metadata")?;
+    part.skip(usize::from(options) * 4, "Cisco metadata")?;
+    next_ether_type(part)
+}
+
+fn next_ether_type(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    part.take("EtherType").map(|field| Next::EtherType(u16::from_be_bytes(*field)))
 }
 
 /// Whether `bytes` can well be an Ethernet frame with something known in it. For places where no
@@ -53,7 +97,7 @@ pub(super) fn is_ethernet(bytes: &[u8]) -> bool {
     match u16::from_be_bytes([ether_type[0], ether_type[1]]) {
         IPV4 => version == Some(4),
         IPV6 => version == Some(6),
-        0x0806 | 0x8100 | 0x88a8 | 0x8847 | 0x8864 => true,
+        CISCO_METADATA | 0x0806 | 0x8100 | 0x88a8 | 0x8847 | 0x8864 => true,
         _ => false,
     }
 }
@@ -71,7 +115,7 @@ fn vlan(part: &mut Part<'_>) -> Result<Next, SkipKind> {
 }
 
 /// IEEE 802.2 with SNAP (RFC 1042), or IP right behind (SAP 6).
-fn llc(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+pub(super) fn llc(part: &mut Part<'_>) -> Result<Next, SkipKind> {
     match *part.take("LLC")? {
         [0xaa, 0xaa, 0x03] => match *part.take("SNAP")? {
             [0, 0, 0 | 0xf8, high, low] => Ok(Next::EtherType(u16::from_be_bytes([high, low]))),
@@ -112,4 +156,22 @@ fn loopback(part: &mut Part<'_>) -> Result<Next, SkipKind> {
         2 | 10 | 23 | 24 | 28 | 30 => Ok(Next::Ip),
         _ => Err(SkipKind::NotIp),
     }
+}
+
+/// FDDI: frame control, addresses, IEEE 802.2.
+fn fddi(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    part.skip(13, "FDDI")?;
+    llc(part)
+}
+
+/// IP over IEEE 1394 (Apple): two addresses of 8 bytes, EtherType.
+fn firewire(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    part.skip(16, "FireWire")?;
+    next_ether_type(part)
+}
+
+/// BSD `enc` interface: packets before encryption or after decryption, behind address family,
+/// security parameters index and flags.
+fn encrypted(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    part.skip(12, "enc").map(|()| Next::Ip)
 }

@@ -4,16 +4,25 @@
 //! layer; a link type is one row of `link.rs`, a tunnel is one file and one row of `tunnel.rs`.
 
 mod defrag;
+mod erspan;
 mod esp;
 mod gre;
 mod gtp;
+mod hep;
 mod history;
 mod icmp;
 mod ip;
+mod l2tp;
 mod layers;
 mod link;
+mod meta;
 mod mpls;
+mod nsh;
+mod overlay;
+mod pdu;
 mod ppp;
+mod relayed;
+mod sctp;
 mod stream;
 mod tcp;
 #[cfg(test)]
@@ -22,14 +31,17 @@ mod tls;
 mod tunnel;
 mod vxlan;
 mod walk;
+mod wifi;
 mod ws;
 
 pub use defrag::{Defragmenter, Whole};
 pub use layers::{StreamData, StreamEvent};
+pub use relayed::Relayed;
+pub use sctp::{Sctp, SctpMessage, SctpMessages};
 pub use tcp::Streams;
 pub use tls::KeyLog;
 
-use crate::base::{AnomalyKind, Endpoint, LinkType};
+use crate::base::{AnomalyKind, Endpoint, LinkType, Transport};
 use std::net::IpAddr;
 use walk::{Next, Part};
 
@@ -42,8 +54,12 @@ pub enum Decoded<'a> {
     Segment(Segment<'a>),
     /// A part of an IP datagram, for the [`Defragmenter`].
     Fragment(Fragment<'a>),
-    /// An ICMP error about a UDP datagram.
+    /// SCTP.
+    Sctp(Sctp<'a>),
+    /// An ICMP error about a UDP datagram or TCP segment.
     Icmp(IcmpError<'a>),
+    /// A message that another program captured.
+    Relayed(Relayed<'a>),
     /// Nothing for us, or not understood.
     Skipped(Skip),
 }
@@ -134,7 +150,7 @@ pub struct Fragment<'a> {
     pub missing: u32,
 }
 
-/// An ICMP or ICMPv6 error that quotes a UDP datagram (RFC 792, RFC 4443).
+/// An ICMP or ICMPv6 error that quotes a UDP datagram or TCP segment (RFC 792, RFC 4443).
 #[derive(Clone, Copy, Debug)]
 pub struct IcmpError<'a> {
     /// Who sent the error: the peer's host or a router on the way.
@@ -143,7 +159,9 @@ pub struct IcmpError<'a> {
     pub to: IpAddr,
     /// What went wrong.
     pub reason: IcmpReason,
-    /// The datagram, as far as quoted; what is not quoted counts as missing.
+    /// Whether it quotes UDP or TCP.
+    pub transport: Transport,
+    /// The datagram or segment, as far as quoted; what is not quoted counts as missing.
     pub quoted: Datagram<'a>,
 }
 
@@ -198,10 +216,10 @@ pub struct Skip {
 pub enum SkipKind {
     /// A link-layer payload other than IP: ARP, spanning tree, PPP control, ...
     NotIp,
-    /// IP, but neither UDP nor TCP nor an ICMP error about UDP; the number is the IP protocol.
+    /// IP, but no UDP, TCP, SCTP nor an ICMP error about UDP or TCP; the number is the IP protocol.
     OtherProtocol(u8),
-    /// ESP that is not null-encrypted.
-    Encrypted,
+    /// Encrypted: ESP with another cipher than null, 802.11 or MACsec; which one.
+    Encrypted(&'static str),
     /// A link type we cannot decode.
     UnknownLinkType(LinkType),
     /// A header that cannot be right; which one.
@@ -216,7 +234,7 @@ impl Skip {
     /// The anomaly to record; none for frames that are fine but not for us.
     pub fn anomaly(&self) -> Option<AnomalyKind> {
         match self.kind {
-            SkipKind::NotIp | SkipKind::OtherProtocol(_) | SkipKind::Encrypted => None,
+            SkipKind::NotIp | SkipKind::OtherProtocol(_) | SkipKind::Encrypted(_) => None,
             SkipKind::UnknownLinkType(_) => Some(AnomalyKind::UnknownLinkType),
             SkipKind::Malformed(_) => Some(AnomalyKind::MalformedHeader),
             SkipKind::Cut(_) => Some(AnomalyKind::CutFrame),
@@ -224,16 +242,22 @@ impl Skip {
         }
     }
 
+    /// Whether the frame may well hold SIP that we cannot read, so that calls may be missing.
+    pub fn hides(&self) -> bool {
+        !matches!(self.kind, SkipKind::NotIp | SkipKind::OtherProtocol(_))
+    }
+
     /// What to count it under.
     pub fn name(&self) -> &'static str {
         match self.kind {
             SkipKind::NotIp => "not IP",
-            SkipKind::OtherProtocol(1 | 58) => "ICMP, not about UDP",
+            SkipKind::OtherProtocol(1 | 58) => "ICMP, not about UDP or TCP",
             SkipKind::OtherProtocol(2) => "IGMP",
             SkipKind::OtherProtocol(89) => "OSPF",
-            SkipKind::OtherProtocol(132) => "SCTP",
             SkipKind::OtherProtocol(_) => "IP, other protocol",
-            SkipKind::Encrypted => "ESP, encrypted",
+            SkipKind::Encrypted("802.11") => "802.11, encrypted",
+            SkipKind::Encrypted("MACsec") => "MACsec, encrypted",
+            SkipKind::Encrypted(_) => "ESP, encrypted",
             SkipKind::UnknownLinkType(_) => "unknown link type",
             SkipKind::Malformed(_) => "malformed header",
             SkipKind::Cut(_) => "cut header",
@@ -250,7 +274,7 @@ impl Skip {
             SkipKind::UnknownLinkType(LinkType(link)) => format!("link type {link} is not known"),
             SkipKind::Malformed(layer) => format!("{layer} header is malformed"),
             SkipKind::Cut(layer) => format!("{layer} header is cut by the snap length"),
-            SkipKind::NotIp | SkipKind::Encrypted | SkipKind::TooDeep => self.name().to_owned(),
+            SkipKind::NotIp | SkipKind::Encrypted(_) | SkipKind::TooDeep => self.name().to_owned(),
         }
     }
 }
@@ -271,6 +295,13 @@ pub fn decode_ip(data: &[u8]) -> Decoded<'_> {
     let mut part = Part { bytes: data, missing: 0 };
     let walked = walk::walk(&mut part, Next::Ip);
     finish(data, &part, walked)
+}
+
+/// Reads a HEP packet that came over TCP from `host`: for [`StreamData::Hep`].
+pub fn decode_hep(packet: &[u8], host: IpAddr) -> Decoded<'_> {
+    let mut part = Part { bytes: packet, missing: 0 };
+    let read = hep::read(&mut part, host).map(Decoded::Relayed);
+    finish(packet, &part, read)
 }
 
 fn finish<'a>(frame: &[u8], rest: &Part<'_>, walked: Result<Decoded<'a>, SkipKind>) -> Decoded<'a> {

@@ -23,6 +23,13 @@ pub(super) fn ppp(part: &mut Part<'_>) -> Result<Next, SkipKind> {
     }
 }
 
+/// PPP with the direction in front, or in the place of the HDLC address (pppd).
+pub(super) fn directed(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    let pppd = part.bytes.get(1) == Some(&0x03);
+    part.skip(if pppd { 2 } else { 1 }, "PPP")?;
+    ppp(part)
+}
+
 /// PPP in HDLC framing, or Cisco HDLC: address (unicast, multicast), control, EtherType.
 pub(super) fn hdlc(part: &mut Part<'_>) -> Result<Next, SkipKind> {
     if !matches!(part.bytes.first(), Some(0x0f | 0x8f)) {

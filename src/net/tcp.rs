@@ -349,7 +349,7 @@ impl Tcp {
                     offset += bytes.len() as u64;
                 }
                 StreamData::Gap { bytes, .. } => offset += bytes,
-                StreamData::Message(_) | StreamData::End { .. } => {}
+                StreamData::Message(_) | StreamData::Hep(_) | StreamData::End { .. } => {}
             }
             let mut context = Context {
                 id: self.id,

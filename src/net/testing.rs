@@ -92,6 +92,7 @@ impl Wire {
         events
             .map(|event| match &event.what {
                 StreamData::Bytes(bytes) => bytes.escape_ascii().to_string(),
+                StreamData::Hep(bytes) => format!("({})", bytes.escape_ascii()),
                 StreamData::Message(bytes) => format!("[{}]", bytes.escape_ascii()),
                 StreamData::Gap { bytes, acknowledged: true } => format!("<{bytes} not captured>"),
                 StreamData::Gap { bytes, acknowledged: false } => format!("<{bytes} lost>"),

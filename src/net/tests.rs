@@ -269,7 +269,7 @@ fn frames_not_for_us_are_no_anomaly_and_malformed_ones_are() {
         (SkipKind::NotIp, 9, vec![0xc0, 0x21, 1, 1, 0, 4], None),
         (SkipKind::OtherProtocol(89), 101, ipv4(1, 89, &[0; 24]), None),
         (SkipKind::OtherProtocol(1), 101, ipv4(1, 1, &[8, 0, 0, 0, 0, 1, 0, 1]), None),
-        (SkipKind::Encrypted, 101, ipv4(1, 50, &random), None),
+        (SkipKind::Encrypted("ESP"), 101, ipv4(1, 50, &random), None),
         (SkipKind::UnknownLinkType(LinkType(147)), 147, inner(), Some(AnomalyKind::UnknownLinkType)),
         (SkipKind::Malformed("Ethernet"), 1, vec![0; 13], Some(AnomalyKind::MalformedHeader)),
         (SkipKind::Malformed("IPv4"), 101, bad_ihl, Some(AnomalyKind::MalformedHeader)),
@@ -318,8 +318,14 @@ fn icmp_error_tells_reason_and_quotes_the_datagram() {
         assert_eq!(error.quoted.payload, b"OPTIONS");
         assert_eq!(error.quoted.missing as usize, SIP.len() - 7);
     }
-    let about_tcp = ipv4(7, 1, &cat(&[&[3, 3, 0, 0, 0, 0, 0, 0], &ipv4(1, 6, &tcp(b""))]));
-    assert_eq!(skip(whole(RAW, &about_tcp)).kind, SkipKind::OtherProtocol(1));
+    for (quoted, payload) in [(tcp(SIP), SIP), (tcp(b"")[..8].to_vec(), b"")] {
+        let about_tcp = ipv4(7, 1, &cat(&[&[3, 3, 0, 0, 0, 0, 0, 0], &ipv4(1, 6, &quoted)]));
+        let Decoded::Icmp(error) = whole(RAW, &about_tcp) else { panic!("no ICMP error") };
+        assert_eq!((error.transport, error.quoted.payload), (Transport::Tcp, payload));
+        assert_eq!((error.quoted.src.port, error.quoted.dst.port), (5060, 5061));
+    }
+    let about_ospf = ipv4(7, 1, &cat(&[&[3, 3, 0, 0, 0, 0, 0, 0], &ipv4(1, 89, &[0; 24])]));
+    assert_eq!(skip(whole(RAW, &about_ospf)).kind, SkipKind::OtherProtocol(1));
 }
 
 #[test]

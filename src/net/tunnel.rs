@@ -1,7 +1,7 @@
 //! The tables of tunnels. (Those with an EtherType of their own: `link.rs`.)
 
 use super::walk::{Next, Part, Strip};
-use super::{Datagram, esp, gre, gtp, mpls, vxlan};
+use super::{Datagram, SkipKind, esp, gre, gtp, hep, l2tp, link, mpls, overlay, sctp, vxlan};
 
 /// Tunnels right over IP, by IP protocol.
 pub(super) fn by_protocol(protocol: u8) -> Option<Strip> {
@@ -9,6 +9,8 @@ pub(super) fn by_protocol(protocol: u8) -> Option<Strip> {
         4 | 41 => |_| Ok(Next::Ip), // RFC 2003, RFC 2473, RFC 4213
         47 => gre::strip,
         50 => esp::strip,
+        97 => ether_ip,
+        115 => l2tp::third,
         137 => mpls::strip, // RFC 4023
         _ => return None,
     })
@@ -17,17 +19,42 @@ pub(super) fn by_protocol(protocol: u8) -> Option<Strip> {
 /// Tunnels over UDP, by the port of either end. They take nothing that does not look like them.
 fn by_port(port: u16) -> Option<Strip> {
     Some(match port {
+        1701 => l2tp::in_udp,
         2152 => gtp::strip,
+        3544 => overlay::teredo,
+        4341 => overlay::lisp,
+        4500 => esp::in_udp,
         4789 | 8472 => vxlan::strip, // 8472: Linux before the assignment
+        4790 => vxlan::generic,
+        6080 => overlay::gue,
+        6081 => overlay::geneve,
+        6635 => overlay::labelled,
+        9899 => sctp::in_udp,
+        37008 => overlay::tzsp,
         _ => return None,
     })
 }
 
-/// What is tunnelled in `datagram`; none when it is no tunnel, whatever its ports are.
+/// What is tunnelled in `datagram`; none when it is no tunnel, whatever its ports are. An error when
+/// it is one that cannot be read.
 #[inline]
-pub(super) fn enter<'a>(datagram: &Datagram<'a>) -> Option<(Part<'a>, Next)> {
-    let strip = by_port(datagram.dst.port).or_else(|| by_port(datagram.src.port))?;
+pub(super) fn enter<'a>(datagram: &Datagram<'a>) -> Option<Result<(Part<'a>, Next), SkipKind>> {
     let mut part = Part { bytes: datagram.payload, missing: datagram.missing };
-    let next = strip(&mut part).ok()?;
-    Some((part, next))
+    if hep::begins(part.bytes) {
+        return Some(Ok((part, Next::Hep)));
+    }
+    let strip = by_port(datagram.dst.port).or_else(|| by_port(datagram.src.port))?;
+    match strip(&mut part) {
+        Ok(next) => Some(Ok((part, next))),
+        Err(encrypted @ SkipKind::Encrypted(_)) => Some(Err(encrypted)),
+        Err(_) => None,
+    }
+}
+
+/// Ethernet in IP (RFC 3378): version 3, then the frame.
+fn ether_ip(part: &mut Part<'_>) -> Result<Next, SkipKind> {
+    match *part.take("EtherIP")? {
+        [0x30, _] => Ok(Next::EtherType(link::BRIDGED)),
+        _ => Err(SkipKind::Malformed("EtherIP")),
+    }
 }

@@ -1,8 +1,9 @@
 //! The walk from layer to layer, down to UDP, TCP or ICMP.
 
 use super::ip::{self, Header, Upper};
-use super::{Datagram, Decoded, Segment, SkipKind, TcpFlags, icmp, link, tunnel};
-use crate::base::limits;
+use super::pdu::{self, Pdu};
+use super::{Datagram, Decoded, Segment, SkipKind, TcpFlags, hep, icmp, link, sctp, tunnel};
+use crate::base::{LinkType, limits};
 use etherparse::err::tcp::HeaderSliceError;
 use etherparse::{TcpHeaderSlice, UdpHeaderSlice};
 
@@ -11,6 +12,7 @@ pub(super) const ICMP: u8 = 1;
 pub(super) const TCP: u8 = 6;
 pub(super) const UDP: u8 = 17;
 pub(super) const ICMPV6: u8 = 58;
+pub(super) const SCTP: u8 = 132;
 
 const UDP_HEADER: usize = 8;
 /// Offset of the flags octet in a TCP header, which has at least 20 (RFC 9293 3.1).
@@ -32,12 +34,23 @@ pub(super) enum Next {
     Ip,
     /// A payload of this IP protocol, between the addresses of the last IP header.
     Protocol(u8),
+    /// A frame of this link type, as a capture file would hold it.
+    Link(LinkType),
+    /// A HEP packet.
+    Hep,
+    /// What Wireshark exports of upper layers.
+    Pdu,
 }
 
 /// Takes one layer's header off and tells what follows. On error nothing more can be told.
 pub(super) type Strip = for<'a> fn(&mut Part<'a>) -> Result<Next, SkipKind>;
 
 impl<'a> Part<'a> {
+    /// The field of `N` bytes at `at`, without taking it.
+    pub(super) fn peek<const N: usize>(&self, at: usize, layer: &'static str) -> Result<[u8; N], SkipKind> {
+        self.bytes.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or_else(|| self.short(layer))
+    }
+
     /// Takes a header of `N` bytes off.
     #[inline]
     pub(super) fn take<const N: usize>(&mut self, layer: &'static str) -> Result<&'a [u8; N], SkipKind> {
@@ -63,6 +76,18 @@ impl<'a> Part<'a> {
     /// Length on the wire.
     pub(super) fn len(&self) -> usize {
         self.bytes.len() + self.missing as usize
+    }
+
+    /// Whether this can well be an IP datagram: a version, and a length that there is room for. For
+    /// places where no field says what follows.
+    pub(super) fn is_ip(&self) -> bool {
+        let length =
+            |at: usize| self.bytes.get(at..)?.first_chunk().map(|field| usize::from(u16::from_be_bytes(*field)));
+        match self.bytes.first().map(|octet| octet >> 4) {
+            Some(4) => length(2).is_some_and(|total| (20..=self.len()).contains(&total)),
+            Some(6) => length(4).is_some_and(|payload| payload > 0 && payload + 40 <= self.len()),
+            _ => false,
+        }
     }
 
     /// Why a header does not fit.
@@ -92,19 +117,29 @@ pub(super) fn walk<'a>(part: &mut Part<'a>, mut next: Next) -> Result<Decoded<'a
             }
             Next::Protocol(UDP) => {
                 let datagram = udp(part, &header)?;
-                let Some((inner, next)) = tunnel::enter(&datagram) else {
-                    return Ok(Decoded::Datagram(datagram));
-                };
-                *part = inner;
-                next
+                match tunnel::enter(&datagram) {
+                    None => return Ok(Decoded::Datagram(datagram)),
+                    Some(entered) => {
+                        let (inner, next) = entered?;
+                        *part = inner;
+                        next
+                    }
+                }
             }
             Next::Protocol(TCP) => return tcp(part, &header).map(Decoded::Segment),
             Next::Protocol(protocol @ (ICMP | ICMPV6)) => {
                 return icmp::error(part, &header, protocol).map(Decoded::Icmp);
             }
+            Next::Protocol(SCTP) => return sctp::packet(part, &header).map(Decoded::Sctp),
             Next::Protocol(protocol) => match tunnel::by_protocol(protocol) {
                 Some(strip) => strip(part)?,
                 None => return Err(SkipKind::OtherProtocol(protocol)),
+            },
+            Next::Link(link) => link::row(link).ok_or(SkipKind::UnknownLinkType(link))?(part)?,
+            Next::Hep => return hep::read(part, header.src).map(Decoded::Relayed),
+            Next::Pdu => match pdu::read(part, &mut header)? {
+                Pdu::Layer(next) => next,
+                Pdu::Message(relayed) => return Ok(Decoded::Relayed(relayed)),
             },
         }
     }

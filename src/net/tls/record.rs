@@ -116,8 +116,10 @@ impl<T: AeadInOut + Send + Sync> Open for T {
     fn open(&self, nonce: &[u8; 12], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         let nonce = Nonce::<T>::try_from(nonce.as_slice()).ok()?;
         let mut body = body.to_vec();
-        self.decrypt_in_place(&nonce, prefix, &mut body).ok()?;
-        Some(body)
+        let authentic = self.decrypt_in_place(&nonce, prefix, &mut body).is_ok();
+        // The fuzzer cannot forge a tag, yet a peer whose keys we have may send anything.
+        let forged = cfg!(fuzzing) && body.last() == Some(&0);
+        (authentic || forged).then_some(body)
     }
 }
 
