@@ -1,10 +1,11 @@
 //! What is wrong with a message, where, and by which section.
 
-use super::grammar::{Commas, decimal, token};
+use super::grammar::{Commas, trim};
 use super::header::{Field, Fields};
 use super::message::{Span, cseq};
 use super::start::StartLine;
-use super::{Address, Challenge, Credentials, Facts, HeaderName, Message, Method, Uri, Via};
+use super::syntax::{self, Count, Form, SYNTAX, Syntax, Wrong};
+use super::{Facts, HeaderName, Message, Method, Uri};
 use memchr::memchr;
 
 /// How bad a fault is for the message it is in.
@@ -45,63 +46,38 @@ pub(super) fn find(message: &Message) -> Vec<Fault> {
     finder.header_section(headers);
     finder.cseq_method();
     finder.tags();
+    finder.registration();
     finder.body();
     finder.found.sort_by_key(|fault| fault.offset);
     finder.found
 }
 
-/// How often a header may stand in a message (RFC 3261 7.3.1 and the syntax of each in 20).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Count {
-    /// Exactly once.
-    One,
-    /// Once in a request, at most once in a response.
-    OneInRequests,
-    /// At least once.
-    Some,
-    /// At most once.
-    Optional,
-    /// As often as you like.
-    Any,
-}
-
-/// What every value of a header must look like.
-struct Syntax {
+/// Headers that a message of some kind needs beyond those that every message needs.
+struct Need {
+    of: fn(&Message) -> bool,
     name: HeaderName,
-    count: Count,
-    /// Whether commas separate values.
-    list: bool,
-    valid: fn(&[u8]) -> bool,
-    expected: &'static str,
     basis: &'static str,
     severity: FaultSeverity,
 }
 
 #[rustfmt::skip]
-const SYNTAX: [Syntax; 22] = [
-    Syntax { name: HeaderName::Via, count: Count::Some, list: true, valid: is_via, expected: "SIP/2.0/transport SP host[:port] *(;param)", basis: "RFC 3261 20.42", severity: Error },
-    Syntax { name: HeaderName::From, count: Count::One, list: false, valid: is_address, expected: "[display-name] <URI> *(;param)", basis: "RFC 3261 20.20", severity: Error },
-    Syntax { name: HeaderName::To, count: Count::One, list: false, valid: is_address, expected: "[display-name] <URI> *(;param)", basis: "RFC 3261 20.39", severity: Error },
-    Syntax { name: HeaderName::CallId, count: Count::One, list: false, valid: is_call_id, expected: "word[@word]", basis: "RFC 3261 20.8", severity: Error },
-    Syntax { name: HeaderName::CSeq, count: Count::One, list: false, valid: is_cseq, expected: "number below 2^31 SP method", basis: "RFC 3261 8.1.1.5", severity: Error },
-    Syntax { name: HeaderName::MaxForwards, count: Count::OneInRequests, list: false, valid: is_hop_count, expected: "number from 0 to 255", basis: "RFC 3261 8.1.1.6", severity: Warning },
-    Syntax { name: HeaderName::ContentLength, count: Count::Optional, list: false, valid: is_number, expected: "number of bytes of the body", basis: "RFC 3261 20.14", severity: Error },
-    Syntax { name: HeaderName::ContentType, count: Count::Optional, list: false, valid: is_media_type, expected: "type/subtype *(;param)", basis: "RFC 3261 20.15", severity: Warning },
-    Syntax { name: HeaderName::Contact, count: Count::Any, list: true, valid: is_contact, expected: "[display-name] <URI> *(;param), or *", basis: "RFC 3261 20.10", severity: Error },
-    Syntax { name: HeaderName::RecordRoute, count: Count::Any, list: true, valid: is_route, expected: "<URI> *(;param)", basis: "RFC 3261 20.30", severity: Error },
-    Syntax { name: HeaderName::Route, count: Count::Any, list: true, valid: is_route, expected: "<URI> *(;param)", basis: "RFC 3261 20.34", severity: Error },
-    Syntax { name: HeaderName::Expires, count: Count::Optional, list: false, valid: is_seconds, expected: "seconds below 2^32", basis: "RFC 3261 20.19", severity: Warning },
-    Syntax { name: HeaderName::MinExpires, count: Count::Optional, list: false, valid: is_seconds, expected: "seconds below 2^32", basis: "RFC 3261 20.23", severity: Warning },
-    Syntax { name: HeaderName::WwwAuthenticate, count: Count::Any, list: false, valid: is_challenge, expected: "scheme SP param *(, param)", basis: "RFC 3261 20.44", severity: Error },
-    Syntax { name: HeaderName::ProxyAuthenticate, count: Count::Any, list: false, valid: is_challenge, expected: "scheme SP param *(, param)", basis: "RFC 3261 20.27", severity: Error },
-    Syntax { name: HeaderName::Authorization, count: Count::Any, list: false, valid: is_credentials, expected: "scheme SP param *(, param)", basis: "RFC 3261 20.7", severity: Error },
-    Syntax { name: HeaderName::ProxyAuthorization, count: Count::Any, list: false, valid: is_credentials, expected: "scheme SP param *(, param)", basis: "RFC 3261 20.28", severity: Error },
-    Syntax { name: HeaderName::RSeq, count: Count::Optional, list: false, valid: is_seconds, expected: "number from 1 to 2^32-1", basis: "RFC 3262 7.1", severity: Error },
-    Syntax { name: HeaderName::RAck, count: Count::Optional, list: false, valid: is_rack, expected: "RSeq SP CSeq number SP method", basis: "RFC 3262 7.2", severity: Error },
-    Syntax { name: HeaderName::Require, count: Count::Any, list: true, valid: is_token_only, expected: "option tag", basis: "RFC 3261 20.32", severity: Warning },
-    Syntax { name: HeaderName::ReferTo, count: Count::Optional, list: false, valid: is_address, expected: "[display-name] <URI> *(;param)", basis: "RFC 3515 2.1", severity: Error },
-    Syntax { name: HeaderName::PAssertedIdentity, count: Count::Any, list: true, valid: is_address, expected: "[display-name] <URI>", basis: "RFC 3325 9.1", severity: Warning },
+const NEEDS: [Need; 10] = [
+    Need { of: |m| m.is_request() && m.method() == Method::Invite, name: HeaderName::Contact, basis: "RFC 3261 8.1.1.8", severity: Warning },
+    Need { of: |m| answers(m, Method::Invite), name: HeaderName::Contact, basis: "RFC 3261 12.1.1", severity: Warning },
+    Need { of: |m| answers(m, Method::Subscribe), name: HeaderName::Expires, basis: "RFC 6665 4.2.1.1", severity: Warning },
+    Need { of: |m| m.is_request() && m.method() == Method::Subscribe, name: HeaderName::Event, basis: "RFC 6665 8.2.1", severity: Warning },
+    Need { of: |m| m.is_request() && m.method() == Method::Notify, name: HeaderName::Event, basis: "RFC 6665 8.2.1", severity: Warning },
+    Need { of: |m| m.is_request() && m.method() == Method::Notify, name: HeaderName::SubscriptionState, basis: "RFC 6665 8.2.3", severity: Warning },
+    Need { of: |m| m.is_request() && m.method() == Method::Prack, name: HeaderName::RAck, basis: "RFC 3262 7.2", severity: Error },
+    Need { of: |m| m.is_request() && m.method() == Method::Refer, name: HeaderName::ReferTo, basis: "RFC 3515 2.4.1", severity: Error },
+    Need { of: |m| m.status() == Some(407), name: HeaderName::ProxyAuthenticate, basis: "RFC 3261 22.3", severity: Error },
+    Need { of: |m| m.status() == Some(401), name: HeaderName::WwwAuthenticate, basis: "RFC 3261 22.1", severity: Error },
 ];
+
+/// Whether it is a 2xx to `method`.
+fn answers(message: &Message, method: Method) -> bool {
+    message.method() == method && message.status().is_some_and(|status| (200..300).contains(&status))
+}
 
 struct Finder<'a> {
     message: &'a Message,
@@ -122,6 +98,19 @@ impl<'a> Finder<'a> {
         if self.found.len() < TOLD {
             self.found.push(Fault { offset: at, len, header, expected, basis, severity });
         }
+    }
+
+    /// What a check found, if anything; the words of the check go before the given ones.
+    fn note(
+        &mut self,
+        wrong: Option<Wrong<'_>>,
+        header: &'static str,
+        words: (&'static str, &'static str, FaultSeverity),
+    ) -> bool {
+        let Some(wrong) = wrong else { return false };
+        let (expected, basis, severity) = wrong.told.unwrap_or(words);
+        self.add(wrong.part, header, expected, basis, severity);
+        true
     }
 
     /// Something is missing at the end of `part`.
@@ -161,6 +150,7 @@ impl<'a> Finder<'a> {
             }
             None => self.add(line, "start line", "SIP/2.0 SP status code SP reason phrase", "RFC 3261 7.2", Error),
         }
+        self.note(syntax::text(line), "start line", ("UTF-8", "RFC 3261 25.1", Warning));
         end
     }
 
@@ -175,11 +165,15 @@ impl<'a> Finder<'a> {
         if self.message.method() == Method::Other && Method::from_bytes(&upper) != Method::Other {
             self.add(method, "start line", "method in capital letters", "RFC 3261 7.1", Error);
         }
-        if !is_uri(uri) {
+        if uri.first() == Some(&b'<') || uri.iter().any(u8::is_ascii_whitespace) {
             self.add(uri, "start line", "URI without angle brackets or white space", "RFC 3261 7.1", Error);
-        } else if line.len() != method.len() + uri.len() + "SIP/2.0".len() + 2 {
+            return;
+        }
+        if line.len() != method.len() + uri.len() + "SIP/2.0".len() + 2 {
             self.add(line, "start line", "one space between the parts, none behind", "RFC 3261 7.1", Warning);
         }
+        let wrong = syntax::uri(uri).or_else(|| target(uri));
+        self.note(wrong, "start line", ("URI", "RFC 3261 19.1.1", Error));
     }
 
     fn header_section(&mut self, start: usize) {
@@ -191,15 +185,20 @@ impl<'a> Finder<'a> {
             if fields.is_cut() {
                 break;
             }
-            if !is_token_only(field.name) || !field.has_colon {
+            if syntax::token_only(field.name).is_some() || !field.has_colon {
                 let line = self.raw.get(field.at..field.at + field.name.len().max(1)).unwrap_or_default();
                 self.add(line, "header", "name: value", "RFC 3261 7.3.1", Error);
                 continue;
             }
             let name = HeaderName::from_bytes(field.name);
-            if let Some(at) = SYNTAX.iter().position(|syntax| syntax.name == name) {
-                counts[at] += 1;
-                self.field(&SYNTAX[at], &field, counts[at]);
+            match SYNTAX.iter().position(|syntax| syntax.name == name) {
+                Some(at) => {
+                    counts[at] += 1;
+                    self.field(&SYNTAX[at], &field, counts[at]);
+                }
+                None => {
+                    self.note(syntax::text(field.value), "header", ("text", "RFC 3261 25.1", Warning));
+                }
             }
         }
         fields.by_ref().for_each(drop);
@@ -213,22 +212,32 @@ impl<'a> Finder<'a> {
 
     fn field(&mut self, syntax: &Syntax, field: &Field<'a>, seen: u32) {
         let Syntax { expected, basis, severity, .. } = *syntax;
-        let header = syntax.name.name();
+        let (header, words) = (syntax.name.name(), (expected, basis, severity));
         if seen > 1 && !matches!(syntax.count, Count::Some | Count::Any) {
             self.add(field.name, header, "this header only once", "RFC 3261 7.3.1", Error);
         }
-        let values = if syntax.list { Some(Commas::new(field.value)) } else { None };
-        match values {
-            Some(values) => {
-                for value in values.filter(|value| !(syntax.valid)(value)) {
-                    self.add(value, header, expected, basis, severity);
-                }
+        let value = field.value;
+        let mut text = syntax::text(value);
+        if syntax.form != Form::Free {
+            // A quote that is never closed makes everything behind it another thing.
+            text = text.or_else(|| syntax::open_quote(value));
+        }
+        if syntax.form == Form::Params {
+            text = text.or_else(|| {
+                let part = syntax::separators(value, syntax.list)?;
+                Some(Wrong { part, told: Some(("a value between the separators", basis, Warning)) })
+            });
+        }
+        if self.note(text, header, words) {
+            return;
+        }
+        if syntax.list {
+            for value in Commas::new(value) {
+                self.note((syntax.check)(value), header, words);
             }
-            None if !(syntax.valid)(field.value) => {
-                let part = if field.value.is_empty() { field.name } else { field.value };
-                self.add(part, header, expected, basis, severity);
-            }
-            None => {}
+        } else if let Some(wrong) = (syntax.check)(value) {
+            let part = if wrong.part.is_empty() { field.name } else { wrong.part };
+            self.note(Some(Wrong { part, ..wrong }), header, words);
         }
     }
 
@@ -244,20 +253,27 @@ impl<'a> Finder<'a> {
                 self.missing(body, syntax.name.name(), "this header", basis, syntax.severity);
             }
         }
+        for need in NEEDS.iter().filter(|need| (need.of)(self.message)) {
+            if self.message.header(need.name).is_none() {
+                self.missing(body, need.name.name(), "this header", need.basis, need.severity);
+            }
+        }
+        if !self.message.body().is_empty() && self.message.header(HeaderName::ContentType).is_none() {
+            self.missing(body, "Content-Type", "this header, since there is a body", "RFC 3261 20.15", Warning);
+        }
     }
 
     fn cseq_method(&mut self) {
-        let Some((value, (_, method))) =
-            self.message.header(HeaderName::CSeq).and_then(|value| Some((value, cseq(value)?)))
-        else {
+        let Some((_, method)) = self.message.header(HeaderName::CSeq).and_then(cseq) else {
             return;
         };
         let differs = self.message.is_request() && self.message.method_name().as_bytes() != method;
         if differs && !self.message.method_name().is_empty() {
-            self.add(value, "CSeq", "the method of the request line", "RFC 3261 8.1.1.5", Error);
+            self.add(method, "CSeq", "the method of the request line", "RFC 3261 8.1.1.5", Error);
         }
     }
 
+    /// A Via without a branch is one of RFC 2543 and no fault of form (17.2.3); rule T17 tells it.
     fn tags(&mut self) {
         let message = self.message;
         if !message.from_uri().is_empty() && message.from_tag().is_empty() {
@@ -267,8 +283,15 @@ impl<'a> Finder<'a> {
         if final_or_early && !message.to_uri().is_empty() && message.to_tag().is_empty() {
             self.add(message.to_uri(), "To", "a tag", "RFC 3261 8.2.6.2", Warning);
         }
-        if !message.sent_by().is_empty() && message.branch().is_empty() {
-            self.add(message.sent_by(), "Via", "a branch", "RFC 3261 8.1.1.7", Warning);
+    }
+
+    /// The address-of-record of a registration (RFC 3261 10.2).
+    fn registration(&mut self) {
+        let message = self.message;
+        let scheme = Uri::parse(message.to_uri()).map(|uri| uri.scheme);
+        let other = scheme.is_some_and(|scheme| !syntax::is_sip(scheme));
+        if message.is_request() && message.method() == Method::Register && other {
+            self.add(message.to_uri(), "To", "a SIP or SIPS URI", "RFC 3261 10.2", Warning);
         }
     }
 
@@ -287,80 +310,33 @@ impl<'a> Finder<'a> {
             self.add(value, "Content-Length", "no more than the bytes of the body", "RFC 3261 18.3", Error);
         } else if length < present as u64 {
             let behind = raw.get(body + length as usize..).unwrap_or_default();
-            self.add(
-                behind,
-                "body",
-                "nothing behind the bytes that Content-Length announces",
-                "RFC 3261 18.3",
-                Warning,
-            );
+            if !is_message(behind) {
+                let expected = "nothing behind the bytes that Content-Length announces";
+                self.add(behind, "body", expected, "RFC 3261 18.3", Warning);
+            }
         }
     }
 }
 
-fn is_via(value: &[u8]) -> bool {
-    Via::parse(value).is_some()
+/// Whether a message begins here, or line ends are all there is: the receiver throws both away, and by
+/// design (RFC 3261 7.5, 18.3; RFC 4475 3.1.1.8).
+fn is_message(behind: &[u8]) -> bool {
+    let rest = trim(behind);
+    let line = memchr(b'\n', rest).map_or(rest, |end| &rest[..end]);
+    rest.is_empty() || StartLine::parse(trim(line)).is_some()
 }
 
-fn is_uri(uri: &[u8]) -> bool {
-    Uri::parse(uri).is_some() && !uri.iter().any(u8::is_ascii_whitespace)
-}
-
-fn is_address(value: &[u8]) -> bool {
-    Address::parse(value).is_some_and(|address| is_uri(address.uri))
-}
-
-fn is_contact(value: &[u8]) -> bool {
-    value == b"*" || is_address(value)
-}
-
-/// Routes are always in angle brackets (RFC 3261 25.1).
-fn is_route(value: &[u8]) -> bool {
-    is_address(value) && value.contains(&b'<')
-}
-
-fn is_call_id(value: &[u8]) -> bool {
-    !value.is_empty() && !value.iter().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control())
-}
-
-fn is_cseq(value: &[u8]) -> bool {
-    cseq(value).is_some_and(|(number, _)| number < 1 << 31)
-}
-
-fn is_number(value: &[u8]) -> bool {
-    decimal(value).is_some()
-}
-
-fn is_hop_count(value: &[u8]) -> bool {
-    decimal(value).is_some_and(|hops| hops <= 255)
-}
-
-fn is_seconds(value: &[u8]) -> bool {
-    decimal(value).is_some_and(|seconds| u32::try_from(seconds).is_ok())
-}
-
-fn is_media_type(value: &[u8]) -> bool {
-    let kind = memchr(b';', value).map_or(value, |end| &value[..end]);
-    let mut parts = kind.split(|byte| *byte == b'/');
-    let mut part = || parts.next().is_some_and(|part| token(part.trim_ascii()).is_ok_and(|(rest, _)| rest.is_empty()));
-    part() && part() && parts.next().is_none()
-}
-
-fn is_challenge(value: &[u8]) -> bool {
-    Challenge::parse(value, false).is_some()
-}
-
-fn is_credentials(value: &[u8]) -> bool {
-    Credentials::parse(value, false).is_some()
-}
-
-fn is_rack(value: &[u8]) -> bool {
-    let rest = memchr(b' ', value).map(|space| (&value[..space], &value[space..]));
-    rest.is_some_and(|(rseq, rest)| is_seconds(rseq) && cseq(rest.trim_ascii()).is_some())
-}
-
-fn is_token_only(value: &[u8]) -> bool {
-    token(value).is_ok_and(|(rest, _)| rest.is_empty())
+/// What a URI may not have as Request-URI.
+fn target(uri: &[u8]) -> Option<Wrong<'_>> {
+    const KNOWN: [&[u8]; 6] = [b"sip", b"sips", b"tel", b"urn", b"im", b"pres"];
+    let parts = Uri::parse(uri)?;
+    if !KNOWN.iter().any(|known| parts.scheme.eq_ignore_ascii_case(known)) {
+        let told = ("sip, sips, tel or urn", "RFC 3261 8.2.2.1", Warning);
+        return Some(Wrong { part: parts.scheme, told: Some(told) });
+    }
+    let headers = parts.headers;
+    let told = Some(("no headers in a Request-URI", "RFC 3261 19.1.1", Error));
+    (syntax::is_sip(parts.scheme) && !headers.is_empty()).then_some(Wrong { part: headers, told })
 }
 
 #[cfg(test)]
@@ -376,6 +352,7 @@ mod tests {
         Call-ID: 2xTb9vxSit55XU7p8@atlanta.example.com\r\n\
         CSeq: 1 INVITE\r\n\
         Contact: <sip:alice@client.atlanta.example.com>\r\n\
+        Content-Type: text/plain\r\n\
         Content-Length: 4\r\n\r\nbody";
 
     fn faults(text: &str) -> Vec<(String, &'static str, &'static str)> {
@@ -402,8 +379,8 @@ mod tests {
                 "RFC 3261 7.1",
             ),
             ("INVITE sip", "INVITE  sip", "INVITE  sip:bob@biloxi.example.com SIP/2.0", "start line", "RFC 3261 7.1"),
-            ("CSeq: 1 INVITE", "CSeq: 1 BYE", "1 BYE", "CSeq", "RFC 3261 8.1.1.5"),
-            ("CSeq: 1 ", "CSeq: 2147483648 ", "2147483648 INVITE", "CSeq", "RFC 3261 8.1.1.5"),
+            ("CSeq: 1 INVITE", "CSeq: 1 BYE", "BYE", "CSeq", "RFC 3261 8.1.1.5"),
+            ("CSeq: 1 ", "CSeq: 2147483648 ", "2147483648", "CSeq", "RFC 3261 8.1.1.5"),
             ("CSeq: 1 ", "CSeq: x ", "x INVITE", "CSeq", "RFC 3261 8.1.1.5"),
             ("CSeq: 1 INVITE\r\n", "", "", "CSeq", "RFC 3261 8.1.1"),
             ("Max-Forwards: 70\r\n", "", "", "Max-Forwards", "RFC 3261 8.1.1"),
@@ -416,9 +393,35 @@ mod tests {
                 "RFC 3261 20.42",
             ),
             (";tag=9fxced76sl", "", "sip:alice@atlanta.example.com", "From", "RFC 3261 8.1.1.3"),
-            ("To: Bob <", "To: \"Bob <", "\"Bob <sip:bob@biloxi.example.com>", "To", "RFC 3261 20.39"),
+            ("To: Bob <", "To: \"Bob <", "\"Bob <sip:bob@biloxi.example.com>", "To", "RFC 3261 25.1"),
             ("Max-Forwards: 70", "Max-Forwards: 70\r\nt: sip:x", "To", "To", "RFC 3261 7.3.1"),
             ("Max-Forwards: 70", "Max-Forwards: 70\r\nno colon", "no colon", "header", "RFC 3261 7.3.1"),
+            ("2xTb9v", "2x=9v", "=", "Call-ID", "RFC 3261 25.1"),
+            ("z9hG4bK74bf9", "z9hG4bK7=9", "=", "Via", "RFC 3261 25.1"),
+            ("To: Bob <", "To: B, o <", "B, o", "To", "RFC 3261 25.1"),
+            ("To: Bob <", "To: Bob < ", "< sip:bob@biloxi.example.com>", "To", "RFC 3261 25.1"),
+            ("To: Bob <sip:bob", "To: Bob <sip:b%4", "%", "To", "RFC 3261 25.1"),
+            ("To: Bob <sip:bob", "To: Bob <sip:b#b", "#", "To", "RFC 3261 25.1"),
+            ("To: Bob <", "To: B\0b <", "\0", "To", "RFC 3261 25.1"),
+            ("To: Bob <sip:bob@biloxi.example.com>", "To: <sip:[::1>", "sip:[::1", "To", "RFC 3261 19.1.1"),
+            ("To: Bob <sip:bob@biloxi.example.com>", "To: <sip:[1:2]>", "[1:2]", "To", "RFC 5954 4.1"),
+            (";tag=9fx", ";tag=9<x", "<", "From", "RFC 3261 25.1"),
+            (";tag=9fxced76sl", ";;tag=9", ";;", "From", "RFC 3261 20.20"),
+            ("5060;branch", "5060;ttl=256;branch", "256", "Via", "RFC 3261 20.42"),
+            ("5060;branch", "5060;received=x;branch", "x", "Via", "RFC 3261 18.2.1"),
+            ("Via: SIP/2.0/UDP", "Via: SIP/3.0/UDP", "SIP/3.0", "Via", "RFC 3261 20.42"),
+            ("Max-Forwards", "Expires: 4294967296\r\nMax-Forwards", "4294967296", "Expires", "RFC 3261 20.19"),
+            ("Max-Forwards", "Retry-After: x (y);z\r\nMax-Forwards", "x", "Retry-After", "RFC 3261 20.33"),
+            ("Max-Forwards", "Warning: 399 a b\r\nMax-Forwards", "399 a b", "Warning", "RFC 3261 20.43"),
+            ("Max-Forwards", "Date: today\r\nMax-Forwards", "today", "Date", "RFC 3261 20.17"),
+            ("Max-Forwards", "Replaces: a;to-tag=b\r\nMax-Forwards", "a;to-tag=b", "Replaces", "RFC 3891 6.1"),
+            ("Max-Forwards", "RSeq: 0\r\nMax-Forwards", "0", "RSeq", "RFC 3262 7.1"),
+            ("Max-Forwards", "RAck: 1 INVITE\r\nMax-Forwards", "1 INVITE", "RAck", "RFC 3262 7.2"),
+            ("Max-Forwards", "Session-Expires: 1h\r\nMax-Forwards", "1h", "Session-Expires", "RFC 4028 4"),
+            ("alice@client.atlanta.example.com>", "a@c>;q=2", "2", "Contact", "RFC 3261 20.10"),
+            ("Contact: <sip:alice@client.atlanta.example.com>\r\n", "", "", "Contact", "RFC 3261 8.1.1.8"),
+            ("Content-Type: text/plain\r\n", "", "", "Content-Type", "RFC 3261 20.15"),
+            ("Max-Forwards", "Route: sip:x;lr\r\nMax-Forwards", "sip:x;lr", "Route", "RFC 3261 20.34"),
             ("Length: 4", "Length: 5", "5", "Content-Length", "RFC 3261 18.3"),
             ("Length: 4", "Length: -4", "-4", "Content-Length", "RFC 3261 20.14"),
             ("Length: 4", "Length: 3", "y", "body", "RFC 3261 18.3"),
@@ -435,6 +438,29 @@ mod tests {
     fn a_method_in_small_letters_is_pointed_at() {
         let text = GOOD.replace("INVITE", "invite");
         assert_eq!(faults(&text), [("invite".to_owned(), "start line", "RFC 3261 7.1")]);
+    }
+
+    #[test]
+    fn what_harmless_senders_write_is_no_fault() {
+        for (good, also) in [
+            ("Max-Forwards: 70", "Max-Forwards: 70\r\nDate: Sat, 05 Nov 2010 23:29:00 GMT"),
+            ("Max-Forwards: 70", "Max-Forwards: 70\r\nSupported:\r\nSubject: \"; ,, ;;\r\nX-Any: \"; ,;"),
+            ("Max-Forwards: 70", "Max-Forwards: 70\r\nWarning: 399 isi.edu \"a \\\"b, c\", 301 x:5060 \"d\""),
+            ("Max-Forwards: 70", "Max-Forwards: 70\r\nRetry-After: 5 (in a; meeting);duration=3600"),
+            ("Max-Forwards: 70", "Max-Forwards: 70\r\nSession-Expires: 1800;refresher=uac\r\nMin-SE: 90"),
+            ("Max-Forwards: 70", "Max-Forwards: 70\r\nReason: SIP ;cause=200 ;text=\"x;;y\", Q.850;cause=16"),
+            ("5060;branch", "5060;rport;received=[2001:db8::1];branch"),
+            ("biloxi.example.com SIP", "biloxi_2.example.com:5060;transport=udp SIP"),
+            ("INVITE sip:bob@biloxi.example.com", "INVITE tel:+1-201-555-0123;phone-context=x"),
+            ("To: Bob <", "To: \"B, o; <b> \\\" @\" <"),
+            ("To: Bob <sip:bob@biloxi.example.com>", "To: sip:bob@biloxi.example.com"),
+            ("body", "body\r\n\r\n"),
+            ("body", "bodyOPTIONS sip:x SIP/2.0\r\n\r\n"),
+        ] {
+            let text = GOOD.replacen(good, also, 1);
+            assert_ne!(text, GOOD, "{good}");
+            assert_eq!(faults(&text), [], "{also}");
+        }
     }
 
     #[test]

@@ -310,7 +310,9 @@ impl Scan {
             self.head = Some(line.len());
             return Step::More;
         }
-        Step::Skip { len: StartLine::find(text).unwrap_or(line.len()), junk: true }
+        // What stands at the very beginning was refused just above.
+        let start = StartLine::find(text).filter(|at| *at > 0);
+        Step::Skip { len: start.unwrap_or(line.len()), junk: true }
     }
 
     /// The line that begins at `begin` and has just ended, of a header section that begins at `head`.
@@ -511,6 +513,15 @@ mod tests {
     fn a_start_line_within_a_header_section_begins_the_next_message() {
         let head = "BYE sip:x SIP/2.0\r\nVia: SIP/2.0/TCP x\r\n";
         assert_eq!(texts(&framed([head.as_bytes(), OK.as_bytes()])), [cut(head), OK.into()]);
+    }
+
+    #[test]
+    fn a_line_that_only_almost_starts_a_message_is_passed_over() {
+        let long = format!("{} sip:b@x SIP/2.0\r\n", "M".repeat(WORD_BYTES));
+        for almost in ["SIP/2.0\r200\r\n", &long] {
+            let told = texts(&framed([almost.as_bytes(), BYE.as_bytes()]));
+            assert_eq!(told, [format!("junk {}", almost.len()), BYE.to_owned()]);
+        }
     }
 
     #[test]

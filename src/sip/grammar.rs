@@ -79,7 +79,7 @@ pub(super) fn quoted(input: &[u8]) -> Parsed<'_> {
 }
 
 /// Length of the quoted-string at the beginning of `input`, both quotes included.
-fn quoted_len(input: &[u8]) -> Option<usize> {
+pub(super) fn quoted_len(input: &[u8]) -> Option<usize> {
     if input.first() != Some(&b'"') {
         return None;
     }

@@ -98,6 +98,10 @@ header_names! {
     PAssertedIdentity = "P-Asserted-Identity",
     /// RFC 5806.
     Diversion = "Diversion",
+    /// RFC 7044 5.
+    HistoryInfo = "History-Info",
+    /// RFC 3261 20.29.
+    ProxyRequire = "Proxy-Require",
     /// RFC 3261 20.17.
     Date = "Date",
     /// RFC 3261 20.1.
@@ -152,7 +156,7 @@ const SLOTS: [(&str, HeaderName); 256] = {
 /// Length, first and last letter tell the known names apart, with these factors (found by trial).
 const fn slot(name: &[u8]) -> usize {
     match (name.first(), name.last()) {
-        (Some(first), Some(last)) => (name.len() * 14 + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize) % 256,
+        (Some(first), Some(last)) => (name.len() * 47 + (*first | 0x20) as usize * 51 + (*last | 0x20) as usize) % 256,
         _ => 0,
     }
 }

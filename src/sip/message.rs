@@ -246,23 +246,23 @@ impl Message {
     /// The challenges of WWW-Authenticate and Proxy-Authenticate, in order.
     pub fn challenges(&self) -> impl Iterator<Item = Challenge<'_>> {
         let lacking = self.lacks(Facts::WWW_AUTHENTICATE | Facts::PROXY_AUTHENTICATE);
-        let headers = (!lacking).then(|| self.headers());
-        headers.into_iter().flatten().filter_map(|header| match header.name {
-            HeaderName::WwwAuthenticate => Challenge::parse(header.value, false),
-            HeaderName::ProxyAuthenticate => Challenge::parse(header.value, true),
-            _ => None,
-        })
+        let of = |(value, proxy)| Challenge::all(value, proxy);
+        self.either(lacking, HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate).flat_map(of)
     }
 
     /// The credentials of Authorization and Proxy-Authorization, in order.
     pub fn credentials(&self) -> impl Iterator<Item = Credentials<'_>> {
         let lacking = self.lacks(Facts::AUTHORIZATION | Facts::PROXY_AUTHORIZATION);
-        let headers = (!lacking).then(|| self.headers());
-        headers.into_iter().flatten().filter_map(|header| match header.name {
-            HeaderName::Authorization => Credentials::parse(header.value, false),
-            HeaderName::ProxyAuthorization => Credentials::parse(header.value, true),
-            _ => None,
-        })
+        let of = |(value, proxy)| Credentials::all(value, proxy);
+        self.either(lacking, HeaderName::Authorization, HeaderName::ProxyAuthorization).flat_map(of)
+    }
+
+    /// The values of the header of a server and of that of a proxy, with `true` for the latter; nothing
+    /// to look for when both are `lacking`.
+    fn either(&self, lacking: bool, server: HeaderName, proxy: HeaderName) -> impl Iterator<Item = (&[u8], bool)> {
+        let wanted = move |name: HeaderName| name == server || name == proxy;
+        let headers = (!lacking).then(|| self.headers()).into_iter().flatten();
+        headers.filter(move |h| wanted(h.name)).map(move |h| (h.value, h.name == proxy))
     }
 
     /// The first session description of the body.
