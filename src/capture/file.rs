@@ -215,7 +215,7 @@ impl CaptureFile {
             buffer: 0,
             offset: (self.input.position() + record.data) as u64,
             captured: record.captured,
-            original: record.original,
+            original: record.original.max(record.captured), // some writers leave it 0
             link: record.link,
             interface: record.interface,
         }

@@ -10,6 +10,7 @@ mod filter;
 mod folder;
 mod follow;
 mod input;
+mod interface;
 mod link;
 mod map;
 mod merge;

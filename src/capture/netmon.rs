@@ -156,7 +156,7 @@ fn start(header: &[u8; FILE_HEADER]) -> Option<i64> {
     };
     // Field 2 is the day of the week.
     let small = |number| i8::try_from(field(number)?).ok();
-    let nanos = i32::from(field(7)?) * 1_000_000;
+    let nanos = i32::from(field(7)?).checked_mul(1_000_000)?;
     let (day, hour, minute, second) = (small(3)?, small(4)?, small(5)?, small(6)?);
     let local = DateTime::new(field(0)?, small(1)?, day, hour, minute, second, nanos).ok()?;
     let utc = local.to_zoned(TimeZone::UTC).ok()?;

@@ -289,6 +289,14 @@ fn network_monitor_of_all_versions_is_read_up_to_its_tables() {
 }
 
 #[test]
+fn network_monitor_files_with_an_impossible_start_are_read() {
+    let mut bytes = netmon((2, 1), 1..4);
+    bytes[8 + 14..][..2].copy_from_slice(&i16::MAX.to_le_bytes()); // milliseconds
+    let (packets, _) = both_ways("netmon-start", &bytes);
+    assert_eq!(seconds(&packets), [1, 2, 3]);
+}
+
+#[test]
 fn network_monitor_metadata_has_no_frame_number_and_80211_loses_its_header() {
     let mut bytes = netmon((2, 1), 1..4);
     let record = 16 + 40 + 2;
@@ -537,6 +545,13 @@ fn packets_with_wrong_fractions_are_read_all_the_same() {
     let (packets, capture) = both_ways("fractions", &file.bytes);
     assert_eq!(packets.len(), 19);
     assert!(capture.captures()[0].complete);
+}
+
+#[test]
+fn a_packet_is_never_shorter_on_the_wire_than_in_the_file() {
+    let simple = Writer::new(false).pcap(0xa1b2_c3d4, 100, 1).u32(1).u32(0).u32(3).u32(0).raw(b"abc").bytes;
+    let (packets, _) = both_ways("length-zero", &simple);
+    assert_eq!(packets.iter().map(|(meta, _)| (meta.captured, meta.original)).collect::<Vec<_>>(), [(3, 3)]);
 }
 
 #[test]
