@@ -4,7 +4,7 @@ use super::order::repair;
 use super::participants::cast;
 use super::{Call, CallMessage, Kind, Outcome, outcome};
 use crate::base::{Idx, Timestamp};
-use crate::session::{Seen, find_dialogs, find_transactions};
+use crate::session::{MessageNo, Seen, find_dialogs, find_transactions};
 use std::borrow::Cow;
 
 /// Builds the call of the messages `members`, positions in `seen` in order of capture. `capture_end`
@@ -24,14 +24,16 @@ pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Ca
     }
     let dialogs = find_dialogs(&messages, &found);
     let cast = cast(&messages, &found);
-    let call_messages = members
+    let mut call_messages: Vec<CallMessage> = members
         .iter()
         .enumerate()
         .map(|(no, at)| {
             let (from, to, hop) = cast.of_message[no];
-            CallMessage { seen: *at, from, to, hop, transaction: found.of_message[no], copy: found.copies[no] }
+            let (transaction, copy) = (found.of_message[no], found.copies[no]);
+            CallMessage { seen: *at, from, to, hop, transaction, copy, next_copy: None }
         })
         .collect();
+    link_copies(&mut call_messages);
     let mut call = Call {
         kind: Kind::Other,
         outcome: Outcome::Incomplete,
@@ -48,4 +50,16 @@ pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Ca
     call.kind = outcome::kind(&call.transactions);
     (call.outcome, call.final_status) = outcome::outcome(&call, &messages, capture_end);
     call
+}
+
+/// Makes a list of each message and its copies, so that nobody has to search for them.
+fn link_copies(messages: &mut [CallMessage]) {
+    let mut next: Vec<Option<MessageNo>> = vec![None; messages.len()];
+    for no in (0..messages.len()).rev() {
+        messages[no].next_copy = next[no];
+        if let Some(copy) = messages[no].copy {
+            messages[no].next_copy = next[copy.of.at()];
+            next[copy.of.at()] = Some(MessageNo::new(no));
+        }
+    }
 }

@@ -174,6 +174,8 @@ pub struct CallMessage {
     pub transaction: Option<Idx<Transaction>>,
     /// What it repeats, if anything.
     pub copy: Option<Copy>,
+    /// The next message that repeats the same one, or that repeats this one.
+    pub next_copy: Option<MessageNo>,
 }
 
 /// A call, registration, subscription or other exchange: one or several legs told as one story.
@@ -212,6 +214,11 @@ impl Call {
     /// The transaction with index `idx`.
     pub fn transaction(&self, idx: Idx<Transaction>) -> &Transaction {
         &self.transactions[idx.at()]
+    }
+
+    /// Message `no` and all its copies, in order of capture.
+    pub fn with_copies(&self, no: MessageNo) -> impl Iterator<Item = MessageNo> {
+        std::iter::successors(Some(no), |no| self.message(*no).next_copy)
     }
 
     /// Numbers of all messages, in order of capture.

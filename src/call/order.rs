@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_millis(10);
 pub struct Reordered {
     /// The message that now stands behind its cause.
     pub effect: MessageNo,
-    /// Its request; for an ACK the final response; for a forwarded request the one received.
+    /// Its request; for an ACK the final response; for what was forwarded the same as received.
     pub cause: MessageNo,
 }
 
@@ -68,6 +68,7 @@ fn links(messages: &[&Seen], found: &Transactions) -> impl Iterator<Item = Reord
             .chain(link(transaction.final_response, transaction.ack))
             .chain(link(acknowledged(transaction, found), transaction.request))
             .chain(link(received(transaction, found), transaction.request))
+            .chain(passed_on(messages, transaction, found))
     })
 }
 
@@ -84,6 +85,18 @@ fn acknowledged(transaction: &Transaction, found: &Transactions) -> Option<Messa
 /// The request that was forwarded as that of `transaction`.
 fn received(transaction: &Transaction, found: &Transactions) -> Option<MessageNo> {
     found.all[transaction.upstream?.at()].request
+}
+
+/// The final response of `transaction` and the same one a hop upstream: one status from one user agent.
+fn passed_on(messages: &[&Seen], transaction: &Transaction, found: &Transactions) -> Option<Reordered> {
+    let upstream = &found.all[transaction.upstream?.at()];
+    let cause = transaction.final_response?;
+    let effect = upstream.final_response?;
+    let origin = |no: MessageNo| {
+        let message = &messages[no.at()].message;
+        (message.status(), message.to_tag())
+    };
+    (origin(cause) == origin(effect)).then_some(Reordered { effect, cause })
 }
 
 /// All numbers below `count`, effects behind their causes and otherwise ascending; `None` when the

@@ -164,7 +164,7 @@ fn response_took_effect(view: CallView<'_>, idx: Idx<Transaction>) -> Option<Str
             return Some("its ACK is in the capture".into());
         }
         let is_ack = |t: &&Transaction| t.method == Method::Ack && t.invite == Some(idx);
-        if view.call.transactions.iter().any(|t| is_ack(&t)) {
+        if near(view, idx).any(|t| is_ack(&t)) {
             return Some("its ACK is in the capture".into());
         }
         let later = |no: MessageNo| transaction.request.is_none_or(|request| request < no);
@@ -178,7 +178,7 @@ fn response_took_effect(view: CallView<'_>, idx: Idx<Transaction>) -> Option<Str
         t.final_response.and_then(|no| view.sip(no).status()).is_some_and(|status| (200..300).contains(&status))
     };
     // With several branches, the answer may be another one's.
-    let only = || view.call.transactions.iter().filter(|t| t.upstream == transaction.upstream).count() == 1;
+    let only = || near(view, idx).filter(|t| t.upstream == transaction.upstream).count() == 1;
     if let Some(up) = transaction.upstream.map(|up| view.call.transaction(up))
         && succeeded(up)
         && only()
@@ -193,8 +193,16 @@ fn response_took_effect(view: CallView<'_>, idx: Idx<Transaction>) -> Option<Str
             && !transaction.request.is_some_and(|no| carries_credentials(view, no))
     };
     let is_challengeable = !matches!(transaction.method, Method::Cancel | Method::Ack);
-    (is_challengeable && view.call.transactions.iter().any(retried))
+    (is_challengeable && near(view, idx).any(retried))
         .then(|| "the client sent the request again with credentials, so it was challenged".into())
+}
+
+/// Transactions that may belong with `idx`: what follows from one comes soon after it, and forks start
+/// together. Bounded, because a flood asks this of every transaction.
+fn near(view: CallView<'_>, idx: Idx<Transaction>) -> impl Iterator<Item = &Transaction> {
+    const BEFORE: usize = 64;
+    const WINDOW: usize = 1024;
+    view.call.transactions.iter().skip(idx.at().saturating_sub(BEFORE)).take(WINDOW)
 }
 
 fn carries_credentials(view: CallView<'_>, no: MessageNo) -> bool {
