@@ -1,7 +1,9 @@
 //! The form of challenges and credentials: A08, A09, A10, A11 and A13.
 
+use super::auth_secret;
 use super::auth_story::{Attempt, Refusal, Story};
 use super::facts::{cut, plain, receiver, sender};
+use super::passwords::Passwords;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -34,7 +36,7 @@ static OTHER_NONCE: Meta = Meta {
     code: "A10",
     name: "credentials-for-another-nonce",
     severity: Severity::Warning,
-    title: "Credentials were computed for a nonce that no challenge in the capture gave out",
+    title: "Credentials were computed for another nonce than that of the last challenge",
     basis: &["RFC 2617 3.3", "RFC 3261 22.2"],
     page: include_str!("../../docs/rules/A10-credentials-for-another-nonce.md"),
 };
@@ -72,7 +74,7 @@ impl Rule for FormOfCredentials {
         let stories = context.stories();
         findings.extend(stories.iter().find_map(nonce_count));
         findings.extend(stories.iter().find_map(qop_not_used));
-        findings.extend(other_nonce(context.view, stories));
+        findings.extend(other_nonce(context.view, stories, &context.knowledge.passwords));
         findings.extend(stories.iter().find_map(no_challenge));
         findings.extend(stories.iter().find_map(ack_without));
     }
@@ -112,11 +114,12 @@ fn count(sent: &Credentials<'_>) -> Option<u32> {
 
 /// A09.
 fn qop_not_used(story: &Story<'_>) -> Option<Finding> {
-    let challenged = |n: usize, realm: &[u8]| story.last_challenge(n, realm).is_some_and(|c| !c.qop.is_empty());
+    let challenged =
+        |n: usize, sent: &Credentials<'_>| story.last_challenge(n, sent).is_some_and(|c| !c.qop.is_empty());
     let (attempt, sent) = story.attempts.iter().enumerate().find_map(|(n, attempt)| {
         let sent = attempt.credentials.iter().find(|sent| {
             let half = !sent.qop.is_empty() && (sent.nc.is_empty() || sent.cnonce.is_empty());
-            half || (sent.qop.is_empty() && challenged(n, sent.realm))
+            half || (sent.qop.is_empty() && challenged(n, sent))
         })?;
         Some((attempt, sent))
     })?;
@@ -128,35 +131,60 @@ fn qop_not_used(story: &Story<'_>) -> Option<Finding> {
     Some(Finding::new(&QOP_NOT_USED, vec![attempt.request], summary, detail))
 }
 
-/// A10: only where the server did not take them either, and never as proved, because the nonce may
-/// come from before the capture.
-fn other_nonce(view: CallView<'_>, stories: &[Story<'_>]) -> Option<Finding> {
+/// A10: only where the server did not take them either. A nonce that nobody gave out proves nothing: it may
+/// come from before the capture. One that a later challenge has replaced does.
+fn other_nonce(view: CallView<'_>, stories: &[Story<'_>], passwords: &Passwords) -> Option<Finding> {
     if stories.is_empty() {
         return None;
     }
     let known = known_nonces(view, stories);
     stories.iter().find_map(|story| {
-        let (n, sent) = story.attempts.iter().enumerate().find_map(|(n, attempt)| {
-            let refused = attempt.challenged() && story.refusal(n).is_some_and(|(r, ..)| r == Refusal::OtherNonce);
-            let stranger = |sent: &&Credentials<'_>| !known.contains(sent.nonce) && story.last_challenge(n, sent.realm).is_some();
-            let sent = attempt.credentials.iter().find(stranger).filter(|_| refused)?;
-            Some((n, sent))
+        let (n, sent) = (0..story.attempts.len()).find_map(|n| {
+            let (refusal, _, sent) = story.refusal(n)?;
+            let fits = refusal == Refusal::OtherNonce && story.last_challenge(n, sent).is_some();
+            let replaced = story.nonces_before(n).any(|nonce| nonce == sent.nonce)
+                && !story.accepted(n, sent.nonce)
+                && !story.grown_old(n, sent.nonce);
+            (fits && (replaced || !known.contains(sent.nonce))).then_some((n, sent))
         })?;
-        let request = story.attempts[n].request;
-        let summary = format!(
-            "{} answered the challenge of {} with credentials for another nonce",
-            sender(view, request),
-            receiver(view, request)
-        );
-        let detail = format!(
-            "Credentials must be computed for the nonce of the last challenge for their realm (\"{}\"), or one that was accepted \
-             before (RFC 2617 3.3). This nonce appears in no challenge in the capture: either a challenge is missing from it, or \
-             the client mixes up its accounts or servers.",
-            plain(sent.realm)
-        );
-        let messages = [Some(request), story.attempts[n].answer];
-        Some(Finding::new(&OTHER_NONCE, messages.into_iter().flatten().collect(), summary, detail).open())
+        Some(told_of_other_nonce(story, n, sent, known.contains(sent.nonce), passwords))
     })
+}
+
+fn told_of_other_nonce(
+    story: &Story<'_>,
+    n: usize,
+    sent: &Credentials<'_>,
+    replaced: bool,
+    passwords: &Passwords,
+) -> Finding {
+    let view = story.view;
+    let Attempt { request, answer, .. } = story.attempts[n];
+    let (which, why) = if replaced {
+        ("an older nonce", "This nonce is that of an earlier challenge, and the server has given out a new one since.")
+    } else {
+        (
+            "another nonce",
+            "This nonce appears in no challenge in the capture: either a challenge is missing from it, or the client mixes up \
+             its accounts or servers.",
+        )
+    };
+    let told = match auth_secret::tell(story, n, story.last_challenge(n, sent), sent, passwords) {
+        Some(told) if told.right => {
+            " Computed again with the given password, the response is right for that nonce.".into()
+        }
+        Some(told) => format!(" {}", told.detail),
+        None => String::new(),
+    };
+    let (client, server) = (sender(view, request), receiver(view, request));
+    let summary = format!("{client} answered the challenge of {server} with credentials for {which}");
+    let detail = format!(
+        "Credentials must be computed for the nonce of the last challenge for their realm (\"{}\"), or one that was accepted \
+         before (RFC 2617 3.3). {why}{told}",
+        plain(sent.realm)
+    );
+    let finding = Finding::new(&OTHER_NONCE, [Some(request), answer].into_iter().flatten().collect(), summary, detail);
+    if replaced { finding } else { finding.open() }
 }
 
 /// Nonces that any message of the call gave out, or that were accepted.

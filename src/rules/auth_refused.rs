@@ -5,8 +5,10 @@
 //! words say "credentials". Nothing was lost on the way: what is missing, credentials that the server
 //! takes, was never sent.
 
-use super::auth_story::{Attempt, Refusal, Story};
+use super::auth_secret::{self, Told};
+use super::auth_story::{Attempt, Refusal, Story, same_algorithm};
 use super::facts::{TIMEOUT, plain, receiver, span, times};
+use super::passwords::Passwords;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::flow::Cause;
@@ -82,7 +84,7 @@ impl Rule for RefusedCredentials {
         for story in context.stories() {
             let mut found = Vec::new();
             for run in story.runs() {
-                Run::of(story, run).judge(&mut found);
+                Run::of(story, run, &context.knowledge.passwords).judge(&mut found);
             }
             findings.extend(worst_once(found));
         }
@@ -109,18 +111,20 @@ fn worst_once(mut found: Vec<Finding>) -> Vec<Finding> {
 /// Attempts up to the first final response that is no challenge, and what became of their credentials.
 struct Run<'s, 'a> {
     story: &'s Story<'a>,
+    passwords: &'s Passwords,
     last: &'s Attempt<'a>,
     wrong: Vec<usize>,
     stale: Vec<usize>,
 }
 
 impl<'s, 'a> Run<'s, 'a> {
-    fn of(story: &'s Story<'a>, range: Range<usize>) -> Self {
+    fn of(story: &'s Story<'a>, range: Range<usize>, passwords: &'s Passwords) -> Self {
         let with = |wanted: Refusal| {
             let holds = |n: &usize| story.refusal(*n).is_some_and(|(refusal, ..)| refusal == wanted);
             range.clone().filter(holds).collect()
         };
-        Self { story, last: &story.attempts[range.end - 1], wrong: with(Refusal::Wrong), stale: with(Refusal::Stale) }
+        let last = &story.attempts[range.end - 1];
+        Self { story, passwords, last, wrong: with(Refusal::Wrong), stale: with(Refusal::Stale) }
     }
 
     fn judge(&self, findings: &mut Vec<Finding>) {
@@ -165,7 +169,8 @@ impl<'s, 'a> Run<'s, 'a> {
         if rounds.len() + 1 < LOOP {
             return None;
         }
-        let (_, challenge, credentials) = self.story.refusal(*rounds.last()?)?;
+        let last = *rounds.last()?;
+        let (_, challenge, credentials) = self.story.refusal(last)?;
         let within = self.challenges_for(challenge.realm, rounds[0]);
         let fast = within.windows(LOOP).any(|three| {
             let (first, third) = (&self.story.attempts[three[0]], &self.story.attempts[three[LOOP - 1]]);
@@ -174,28 +179,34 @@ impl<'s, 'a> Run<'s, 'a> {
         if !fast {
             return None;
         }
-        let attempt = &self.story.attempts[*rounds.last()?];
+        let attempt = &self.story.attempts[last];
+        let told = self.told(last);
         let took = self.story.answered(attempt).since(self.story.asked(&self.story.attempts[within[0]]));
+        let keeps = |n: &usize| self.next_with_credentials(*n).is_some_and(|next| self.keeps_the_old_nonce(*n, next));
+        let kept = self.stale.iter().any(keeps);
+        let kept =
+            if kept { " The client kept a nonce that was called stale although it was given a new one." } else { "" };
         let end = match (self.accepted(), self.last.status) {
             (true, _) => " The last attempt was accepted.".to_owned(),
             (false, 403) => " The server ended it with 403.".to_owned(),
             (false, _) => String::new(),
         };
         let summary = format!(
-            "{}: client and server went in a loop, the credentials were refused {} in {}",
+            "{}: client and server went in a loop, the credentials were refused {} in {}{}",
             self.subject(attempt),
             times(rounds.len()),
             span(took),
+            short(told.as_ref()),
         );
         let detail = format!(
-            "{} asked for credentials {} for the realm \"{}\" and got them, and refused them {}.{end} RFC 3261 22.1: \
+            "{} asked for credentials {} for the realm \"{}\" and got them, and refused them {}.{kept}{end} RFC 3261 22.1: \
              credentials that were just rejected must not be tried again; a client that does so only loads the server and \
              may get itself locked out. {}",
             receiver(self.story.view, attempt.request),
             times(within.len()),
             plain(challenge.realm),
             times(rounds.len()),
-            self.advice(attempt, challenge, credentials),
+            self.advice(attempt, challenge, credentials, told.as_ref()),
         );
         Some(Finding::new(&CHALLENGE_LOOP, self.messages(&rounds), summary, detail).cause(Cause::NotSent))
     }
@@ -203,7 +214,7 @@ impl<'s, 'a> Run<'s, 'a> {
     /// The attempts that were challenged for `realm`, from the one before attempt `first` on.
     fn challenges_for(&self, realm: &[u8], first: usize) -> Vec<usize> {
         let end = self.wrong.last().max(self.stale.last()).map_or(first, |last| *last) + 1;
-        let asks = |n: &usize| self.story.attempts[*n].digests().any(|challenge| challenge.realm == realm);
+        let asks = |n: &usize| self.story.attempts[*n].asks_for(realm);
         (first.saturating_sub(1)..end).filter(asks).collect()
     }
 
@@ -219,15 +230,18 @@ impl<'s, 'a> Run<'s, 'a> {
             0 => String::new(),
             n => format!(" Before that the credentials were refused {}.", times(n)),
         };
-        let summary = format!("{}: 403 after credentials were sent", self.story.failure(attempt));
+        let told = self.told(self.story.attempts.iter().position(|other| std::ptr::eq(other, attempt))?);
+        let summary =
+            format!("{}: 403 after credentials were sent{}", self.story.failure(attempt), short(told.as_ref()));
         let detail = format!(
             "{} answered 403 to a request with credentials for user name \"{}\".{before} RFC 3261 21.4.4: the server understood \
              and will not do it, and repeating does not help. Look at the account on the server: is the password right (some \
              servers answer a wrong one with 403), is the account locked, may it {} from this address, and is its user name the \
-             one in From and To?",
+             one in From and To?{}",
             receiver(self.story.view, attempt.request),
             attempt.credentials.first().map(|c| plain(c.username)).unwrap_or_default(),
             if self.story.method == Method::Register { "register" } else { "call this number" },
+            told.map_or(String::new(), |told| format!(" {}", told.detail)),
         );
         let severity = match self.story.method {
             Method::Register | Method::Invite => Severity::Error,
@@ -241,7 +255,7 @@ impl<'s, 'a> Run<'s, 'a> {
         for first in &self.wrong {
             let (_, challenge, refused) = self.story.refusal(*first)?;
             let refused_at = self.story.attempts[*first].answer?;
-            for later in self.story.attempts.iter().skip(first + 1).take(LOOP) {
+            for (n, later) in self.story.attempts.iter().enumerate().skip(first + 1).take(LOOP) {
                 let Some(sent) = later.for_nonce(refused.nonce) else {
                     continue;
                 };
@@ -249,16 +263,18 @@ impl<'s, 'a> Run<'s, 'a> {
                 if !same || later.request < refused_at || (200..300).contains(&later.status) {
                     continue;
                 }
+                let told = auth_secret::tell(self.story, n, Some(challenge), sent, self.passwords);
                 let summary = format!(
-                    "{}: the credentials that {} had refused were sent again",
+                    "{}: the credentials that {} had refused were sent again{}",
                     self.story.failure(later),
-                    self.server(later)
+                    self.server(later),
+                    short(told.as_ref())
                 );
                 let detail = format!(
                     "The request repeats the nonce{} of credentials that were refused, without stale=true, just before. RFC 3261 \
                      22.1: rejected credentials must not be tried again. {}",
                     if sent.response == refused.response { " and the response" } else { "" },
-                    self.advice(later, challenge, sent),
+                    self.advice(later, challenge, sent, told.as_ref()),
                 );
                 let mut messages = vec![later.request, refused_at];
                 messages.push(self.story.attempts[*first].request);
@@ -272,20 +288,24 @@ impl<'s, 'a> Run<'s, 'a> {
         let last = *self.wrong.last()?;
         let attempt = &self.story.attempts[last];
         let (_, challenge, credentials) = self.story.refusal(last)?;
+        let told = self.told(last);
         let often = if self.wrong.len() > 1 { format!(" {}", times(self.wrong.len())) } else { String::new() };
         let summary = format!(
-            "{}: the credentials of user name \"{}\" were refused{often}{}",
+            "{}: the credentials of user name \"{}\" were refused{often}{}{}",
             self.subject(attempt),
             plain(credentials.username),
-            if self.story.method == Method::Register { String::new() } else { format!(" by {}", self.server(attempt)) }
+            if self.story.method == Method::Register { String::new() } else { format!(" by {}", self.server(attempt)) },
+            short(told.as_ref())
         );
         let then = if self.accepted() { " A later attempt was accepted." } else { "" };
+        let means =
+            if told.as_ref().is_some_and(|told| told.right) { "the server calls them wrong" } else { "they are wrong" };
         let detail = format!(
             "The request carried credentials for the realm \"{}\" and for the nonce that {} had just given out, and was \
-             challenged again without stale=true.{then} RFC 3261 22.1 and RFC 2617 3.2.1: that means they are wrong. {}",
+             challenged again without stale=true.{then} RFC 3261 22.1 and RFC 2617 3.2.1: that means {means}. {}",
             plain(challenge.realm),
             receiver(self.story.view, attempt.request),
-            self.advice(attempt, challenge, credentials),
+            self.advice(attempt, challenge, credentials, told.as_ref()),
         );
         let severity = if self.accepted() { Severity::Warning } else { Severity::Error };
         Some(
@@ -297,30 +317,82 @@ impl<'s, 'a> Run<'s, 'a> {
 
     fn grown_old(&self, n: usize) -> Finding {
         let attempt = &self.story.attempts[n];
-        let tried_again = self.story.attempts.iter().skip(n + 1).any(|later| !later.credentials.is_empty());
+        let next = self.next_with_credentials(n);
         let server = self.server(attempt);
         let who = subject::address(self.story.view.sip(attempt.request).from_uri());
         let method = self.story.method.name();
-        let long = self.story.view.capture_after(self.story.answered(attempt)) >= TIMEOUT;
-        let finding = if tried_again {
-            let summary =
-                format!("{server} found the nonce of {who} too old; the client repeated its {method} with the new one");
-            let detail = "stale=true in the challenge says that the credentials are right and only the nonce has expired (RFC 2617 \
-                          3.2.1). This is ordinary. When it happens with every request, the server gives nonces a very short life.";
-            Finding::new(&NONCE_STALE, self.messages(&[n]), summary, detail)
-        } else {
-            let summary =
-                format!("{server} found the nonce of {who} too old, and the client did not repeat its {method}");
-            let detail = "stale=true in the challenge says that the credentials are right and only the nonce has expired (RFC 2617 \
-                          3.2.1): the client should have sent the request again with the new nonce, without asking its user. Look at \
-                          the client: does it understand stale, or did it give up after a second challenge?";
-            Finding::new(&NONCE_STALE, self.messages(&[n]), summary, detail).severity(Severity::Warning)
+        let (then, advice, severity) = match next {
+            Some(next) if self.keeps_the_old_nonce(n, next) => (
+                format!("; the client repeated its {method} with the same old nonce"),
+                "The client should have sent the request again with the new nonce of the challenge. Look at the client: does it \
+                 understand stale?",
+                Severity::Warning,
+            ),
+            Some(_) => (
+                format!("; the client repeated its {method} with the new one"),
+                "This is ordinary. When it happens with every request, the server gives nonces a very short life.",
+                Severity::Info,
+            ),
+            None => (
+                format!(", and the client did not repeat its {method}"),
+                "The client should have sent the request again with the new nonce, without asking its user. Look at the client: \
+                 does it understand stale, or did it give up after a second challenge?",
+                Severity::Warning,
+            ),
         };
-        if tried_again || long { finding } else { finding.open() }
+        let told = match self.told(n) {
+            Some(Told { right: true, .. }) => {
+                " Computed again with the given password, the response is right.".to_owned()
+            }
+            Some(Told { short, detail, .. }) if !short.is_empty() => {
+                format!(" But the server did not look at the response: it would have refused it{short}. {detail}")
+            }
+            Some(Told { detail, .. }) => format!(" {detail}"),
+            None => String::new(),
+        };
+        let summary = format!("{server} found the nonce of {who} too old{then}");
+        let detail = format!(
+            "stale=true in the challenge says that the credentials are right and only the nonce has expired (RFC 2617 3.2.1). \
+             {advice}{told}"
+        );
+        let finding = Finding::new(&NONCE_STALE, self.messages(&[n]), summary, detail).severity(severity);
+        let long = self.story.view.capture_after(self.story.answered(attempt)) >= TIMEOUT;
+        if next.is_some() || long { finding } else { finding.open() }
     }
 
-    /// What can be wrong with these credentials, what is visibly odd about them first.
-    fn advice(&self, attempt: &Attempt<'_>, challenge: &Challenge<'_>, credentials: &Credentials<'_>) -> String {
+    fn next_with_credentials(&self, n: usize) -> Option<&'s Attempt<'a>> {
+        self.story.attempts.iter().skip(n + 1).find(|later| !later.credentials.is_empty())
+    }
+
+    /// Whether the request after the stale attempt `n` has the old nonce again although it was given a new one.
+    fn keeps_the_old_nonce(&self, n: usize, next: &Attempt<'_>) -> bool {
+        let knew = self.story.attempts[n].answer.is_some_and(|answer| answer < next.request);
+        let same = self.story.refusal(n).is_some_and(|(_, challenge, sent)| {
+            next.for_nonce(sent.nonce).is_some() && next.for_nonce(challenge.nonce).is_none()
+        });
+        knew && same && !(200..300).contains(&next.status)
+    }
+
+    /// What the given passwords say about the credentials of attempt `n`.
+    fn told(&self, n: usize) -> Option<Told> {
+        let sent = match self.story.refusal(n) {
+            Some((_, challenge, sent)) => {
+                return auth_secret::tell(self.story, n, Some(challenge), sent, self.passwords);
+            }
+            None => self.story.attempts[n].credentials.first()?,
+        };
+        auth_secret::tell(self.story, n, self.story.last_challenge(n, sent), sent, self.passwords)
+    }
+
+    /// What can be wrong with these credentials: what is visibly odd about them, then what was found out
+    /// with a given password, else what it usually is.
+    fn advice(
+        &self,
+        attempt: &Attempt<'_>,
+        challenge: &Challenge<'_>,
+        credentials: &Credentials<'_>,
+        told: Option<&Told>,
+    ) -> String {
         let mut odd = oddities(challenge, credentials);
         let message = self.story.view.sip(attempt.request);
         if credentials.uri != message.request_uri() {
@@ -339,14 +411,24 @@ impl<'s, 'a> Run<'s, 'a> {
             ));
         }
         let seen = if odd.is_empty() { String::new() } else { format!("Seen in the capture: {}. ", odd.join("; ")) };
+        let found = match told {
+            Some(told) if !told.short.is_empty() => return format!("{seen}{}", told.detail),
+            Some(told) => format!("{} ", told.detail),
+            None => String::new(),
+        };
         format!(
-            "{seen}What can be wrong: the password; the user name (\"{}\"), which need not be the phone number; the realm the \
+            "{seen}{found}What can be wrong: the password; the user name (\"{}\"), which need not be the phone number; the realm the \
              password was stored for (\"{}\"); or a server that forgot or never shared its nonce. Compare the account on the \
              server with the client's settings, and read the server's log at this moment.",
             plain(credentials.username),
             plain(challenge.realm)
         )
     }
+}
+
+/// The end of a summary.
+fn short(told: Option<&Told>) -> &str {
+    told.map_or("", |told| told.short.as_str())
 }
 
 /// What is visibly odd about credentials, compared with the challenge.
@@ -359,14 +441,12 @@ fn oddities(challenge: &Challenge<'_>, credentials: &Credentials<'_>) -> Vec<Str
             plain(challenge.realm)
         ));
     }
-    let md5 = |algorithm: &[u8]| algorithm.is_empty() || algorithm.eq_ignore_ascii_case(b"MD5");
-    let same = credentials.algorithm.eq_ignore_ascii_case(challenge.algorithm);
-    let both_md5 = md5(credentials.algorithm) && md5(challenge.algorithm);
-    if !same && !both_md5 {
+    if !same_algorithm(credentials.algorithm, challenge.algorithm) {
+        let named = |name| if plain(name).is_empty() { "MD5".into() } else { plain(name) };
         odd.push(format!(
             "the credentials use the algorithm \"{}\", the challenge offers \"{}\"",
-            plain(credentials.algorithm),
-            if challenge.algorithm.is_empty() { "MD5".into() } else { plain(challenge.algorithm) }
+            named(credentials.algorithm),
+            named(challenge.algorithm)
         ));
     }
     if credentials.username.is_empty() {

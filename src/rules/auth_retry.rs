@@ -92,8 +92,12 @@ fn unanswered(story: &Story<'_>) -> Option<Finding> {
     let method = subject::method(view.sip(last.request));
     let what = format!("{method} with credentials");
     let again = if often > 1 { format!(" (challenge {often} of {often})") } else { String::new() };
-    let summary = format!("{}: it was asked for credentials and sent none{again}", story.failure(last));
-    let had = if last.credentials.is_empty() { "" } else { " It had sent credentials for an older nonce." };
+    let (none, had) = if last.credentials.is_empty() {
+        ("none", "")
+    } else {
+        ("none for the new nonce", " It had sent credentials for another nonce.")
+    };
+    let summary = format!("{}: it was asked for credentials and sent {none}{again}", story.failure(last));
     let detail = format!(
         "{} answered {} for the realm \"{realm}\"; no later {method} of {} with credentials for it is in the capture.{had} RFC \
          3261 22.2 and 22.3: the client should ask its user or its settings for user name and password and repeat the request. \

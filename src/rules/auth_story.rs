@@ -9,7 +9,7 @@ use super::subject;
 use crate::analysis::CallView;
 use crate::base::Timestamp;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Challenge, Credentials, Facts, Method};
+use crate::sip::{Algorithm, Challenge, Credentials, Facts, Method};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -106,9 +106,9 @@ impl<'a> Attempt<'a> {
         matches!(self.status, 401 | 407)
     }
 
-    /// The credentials that answer `challenge`: for its realm, or at least for its nonce.
-    pub(super) fn answering(&self, challenge: &Challenge<'_>) -> Option<&Credentials<'a>> {
-        self.credentials.iter().find(|c| c.realm == challenge.realm).or_else(|| self.for_nonce(challenge.nonce))
+    /// Whether the answer has a digest challenge for `realm`.
+    pub(super) fn asks_for(&self, realm: &[u8]) -> bool {
+        self.digests().any(|challenge| challenge.realm == realm)
     }
 
     /// The credentials for `nonce`.
@@ -140,8 +140,8 @@ impl<'a> Story<'a> {
         // A server may offer several algorithms for one realm (RFC 8760 2.3).
         let (challenge, credentials) = attempt
             .digests()
-            .filter_map(|challenge| Some((challenge, attempt.answering(challenge)?)))
-            .min_by_key(|(challenge, sent)| !challenge.algorithm.eq_ignore_ascii_case(sent.algorithm))?;
+            .filter_map(|challenge| Some((challenge, self.answering(n, challenge)?)))
+            .min_by_key(|(challenge, sent)| !same_algorithm(challenge.algorithm, sent.algorithm))?;
         let refusal = if challenge.stale {
             Refusal::Stale
         } else if self.resynchronises(attempt) || self.accepted(n, credentials.nonce) {
@@ -154,17 +154,42 @@ impl<'a> Story<'a> {
         Some((refusal, challenge, credentials))
     }
 
-    /// Whether `nonce` is that of the last challenge for `realm` before attempt `n` was made, or of
-    /// one for its own realm when the client answered under another name.
-    fn current(&self, n: usize, realm: &[u8], nonce: &[u8]) -> bool {
-        self.last_challenge(n, realm).is_some_and(|challenge| challenge.nonce == nonce)
+    /// The credentials of attempt `n` that answer `challenge`: for its realm, or at least for a nonce
+    /// that was given out for it, when nobody asked for the realm that they name.
+    fn answering(&self, n: usize, challenge: &Challenge<'_>) -> Option<&Credentials<'a>> {
+        let attempt = &self.attempts[n];
+        let meant = |sent: &&Credentials<'_>| {
+            let asked_for = attempt.asks_for(sent.realm) || self.last_asking(n, sent.realm).is_some();
+            let given = sent.nonce == challenge.nonce || self.current(n, challenge.realm, sent.nonce);
+            given && !asked_for
+        };
+        let same_realm = attempt.credentials.iter().find(|sent| sent.realm == challenge.realm);
+        same_realm.or_else(|| attempt.credentials.iter().find(meant))
     }
 
-    /// The last digest challenge for `realm` that the client had seen when it made attempt `n`.
-    pub(super) fn last_challenge(&self, n: usize, realm: &[u8]) -> Option<&Challenge<'a>> {
+    /// Whether `nonce` is one of the last challenge for `realm` before attempt `n` was made.
+    fn current(&self, n: usize, realm: &[u8], nonce: &[u8]) -> bool {
+        let asking = self.last_asking(n, realm);
+        asking.is_some_and(|last| last.digests().any(|c| c.realm == realm && c.nonce == nonce))
+    }
+
+    /// The last digest challenge that the client had seen for the realm of its credentials `sent` when
+    /// it made attempt `n`; of several, the one that they answer (RFC 8760 2.4).
+    pub(super) fn last_challenge(&self, n: usize, sent: &Credentials<'_>) -> Option<&Challenge<'a>> {
+        let differs = |c: &&Challenge<'_>| (c.nonce != sent.nonce, !same_algorithm(c.algorithm, sent.algorithm));
+        self.last_asking(n, sent.realm)?.digests().filter(|c| c.realm == sent.realm).min_by_key(differs)
+    }
+
+    /// The last attempt that was challenged for `realm` before attempt `n` was made.
+    fn last_asking(&self, n: usize, realm: &[u8]) -> Option<&Attempt<'a>> {
         let asked = self.attempts[n].request;
-        let earlier = self.before(n).iter().rev().filter(|before| before.answer.is_some_and(|no| no < asked));
-        earlier.flat_map(Attempt::digests).find(|challenge| challenge.realm == realm)
+        let mut earlier = self.before(n).iter().rev().filter(|before| before.answer.is_some_and(|no| no < asked));
+        earlier.find(|before| before.asks_for(realm))
+    }
+
+    /// The nonces of digest challenges that the client had seen when it made attempt `n`, the newest first.
+    pub(super) fn nonces_before(&self, n: usize) -> impl Iterator<Item = &'a [u8]> {
+        self.before(n).iter().rev().flat_map(|before| before.digests().map(|challenge| challenge.nonce))
     }
 
     fn before(&self, n: usize) -> &[Attempt<'a>] {
@@ -173,10 +198,16 @@ impl<'a> Story<'a> {
 
     /// Whether credentials with `nonce` were accepted before attempt `n`: then the nonce has grown
     /// old since, whether the server says so or not.
-    fn accepted(&self, n: usize, nonce: &[u8]) -> bool {
+    pub(super) fn accepted(&self, n: usize, nonce: &[u8]) -> bool {
         self.before(n).iter().any(|before| {
             before.status != 0 && !before.challenged() && before.status != 403 && before.for_nonce(nonce).is_some()
         })
+    }
+
+    /// Whether the server called `nonce` stale before attempt `n`: rule A05 tells what came of it.
+    pub(super) fn grown_old(&self, n: usize, nonce: &[u8]) -> bool {
+        let stale = |before: &Attempt<'_>| before.digests().any(|challenge| challenge.stale);
+        self.before(n).iter().any(|before| stale(before) && before.for_nonce(nonce).is_some())
     }
 
     /// AKA asks the network for a new sequence number with `auts` (RFC 3310 3.4): no wrong password.
@@ -208,4 +239,9 @@ impl<'a> Story<'a> {
         }
         runs
     }
+}
+
+/// Whether two names stand for one algorithm; none is MD5.
+pub(super) fn same_algorithm(a: &[u8], b: &[u8]) -> bool {
+    a.eq_ignore_ascii_case(b) || Algorithm::named(a).is_some_and(|named| Algorithm::named(b) == Some(named))
 }

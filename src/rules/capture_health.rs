@@ -191,12 +191,20 @@ fn unreadable(analysis: &Analysis) -> Option<Finding> {
         let told = analysis.anomalies.of(kind)?;
         Some(format!("{what} ({}, first in frame {})", told.count, told.first.frame))
     };
-    let skipped = |what: &str| analysis.stats.skipped.get(what).map(|count| format!("{what} ({count} packets)"));
+    let skipped = |what: &str| {
+        analysis
+            .stats
+            .skipped
+            .get(what)
+            .map(|told| format!("{what} ({} packets, first in frame {})", told.packets, told.first))
+    };
     let what: Vec<String> = [
         told(AnomalyKind::EncryptedTls, "TLS without its keys"),
         told(AnomalyKind::TunnelDepth, "packets in too many tunnels"),
         told(AnomalyKind::UnknownLinkType, "packets of an unknown link type"),
         skipped("ESP, encrypted"),
+        skipped("802.11, encrypted"),
+        skipped("MACsec, encrypted"),
     ]
     .into_iter()
     .flatten()
@@ -210,6 +218,6 @@ fn unreadable(analysis: &Analysis) -> Option<Finding> {
     let summary = format!("Some traffic that may carry SIP could not be read: {}", list(&what));
     let detail = "Calls on these connections are not in this report. To read TLS, record the session keys where the connection ends (the \
                   SSLKEYLOGFILE of a client, or the server's key log) and give the file with --keylog, with a capture that shows the start of \
-                  the connection. IPsec is read only with null encryption. For other tunnels, capture behind their end.";
+                  the connection. IPsec is read only with null encryption, a wireless network only without encryption. For other tunnels, capture behind their end.";
     Some(Finding::new(&UNREADABLE, Vec::new(), summary, detail).frames(frames_of(frames)))
 }

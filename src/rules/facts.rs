@@ -5,7 +5,7 @@ use crate::analysis::CallView;
 use crate::base::{Connection, Idx, Timestamp};
 use crate::call::Hop;
 use crate::flow::{Cause, Judgement, Verdict};
-use crate::session::{CopyKind, Dialog, MessageNo, Transaction};
+use crate::session::{self, CopyKind, Dialog, MessageNo, Transaction};
 use crate::sip::{Facts, Message, Method};
 use foldhash::fast::RandomState;
 use std::borrow::Cow;
@@ -92,15 +92,8 @@ pub(super) fn span(duration: Duration) -> String {
 
 /// Message `no` and its retransmissions (not what was merely captured twice), in order.
 pub(super) fn sendings(view: CallView<'_>, no: MessageNo) -> Vec<MessageNo> {
-    let Some(at) = view.call.message(no).transaction else {
-        return vec![no];
-    };
-    let again = |other: &MessageNo| {
-        let copy = view.call.message(*other).copy;
-        copy.is_some_and(|copy| copy.of == no && copy.kind == CopyKind::Retransmission)
-    };
-    let copies = view.call.transaction(at).messages.iter().copied().filter(again);
-    std::iter::once(no).chain(copies).collect()
+    let twice = |copy: session::Copy| copy.kind == CopyKind::CapturedTwice;
+    view.call.with_copies(no).filter(|no| !view.call.message(*no).copy.is_some_and(twice)).collect()
 }
 
 /// The times of these messages.

@@ -6,14 +6,19 @@
 mod abuse;
 mod ack;
 mod ack_failure;
+mod ack_route;
 mod auth_form;
 mod auth_refused;
 mod auth_retry;
+mod auth_secret;
 mod auth_story;
 mod bye;
 mod cancel;
 mod capture_gaps;
 mod capture_health;
+mod companion;
+mod contact;
+mod cookie;
 mod delivery;
 mod dialog;
 mod facts;
@@ -23,21 +28,25 @@ mod forwarding;
 mod hops;
 mod identity;
 mod late;
+mod mirror;
 mod offer;
 mod options;
 mod overload;
+mod passwords;
 mod redirect;
 mod refused;
 mod registration;
 mod reliable;
 mod repeats;
 mod responses;
+mod return_path;
 mod status_words;
 mod subject;
 mod subscribe;
 mod unanswered;
 
 pub use finding::{Finding, Meta, MissingMessage, Severity};
+pub use passwords::{BadLine, Passwords};
 
 use crate::analysis::{Analysis, CallView};
 use crate::base::limits;
@@ -47,6 +56,13 @@ use facts::{Acks, Dialogs};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
+/// What the user knows and the capture does not show.
+#[derive(Clone, Debug, Default)]
+pub struct Knowledge {
+    /// Passwords, to tell what is wrong with refused credentials.
+    pub passwords: Passwords,
+}
+
 /// What a rule about one call may look at.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
@@ -54,6 +70,8 @@ pub struct Context<'a> {
     pub view: CallView<'a>,
     /// How the call compares with its reference flow.
     pub flow: &'a FlowMatch,
+    /// What the user knows beyond the capture.
+    pub knowledge: &'a Knowledge,
     shared: &'a Shared<'a>,
 }
 
@@ -108,8 +126,12 @@ pub static RULES: &[&dyn Rule] = &[
     &repeats::Repeats,
     &responses::Responses,
     &identity::Identity,
+    &cookie::Cookie,
+    &mirror::Mirror,
     &ack::AckTo2xx,
     &ack_failure::AckToFailure,
+    &ack_route::AckRoute,
+    &contact::Contact,
     &offer::OfferAnswer,
     &cancel::Cancel,
     &bye::Bye,
@@ -124,6 +146,8 @@ pub static RULES: &[&dyn Rule] = &[
     &overload::RetryAfter,
     &hops::Hops,
     &forwarding::Forwarding,
+    &return_path::ReturnPath,
+    &companion::Companion,
     &options::Keepalive,
     &delivery::Unreachable,
     &delivery::Oversized,
@@ -143,6 +167,11 @@ pub fn metas() -> Vec<&'static Meta> {
 
 /// The findings of a whole analysis: those of the capture first, then call by call, worst first.
 pub fn check(analysis: &Analysis, flows: &[FlowMatch]) -> Vec<Finding> {
+    check_with(analysis, flows, &Knowledge::default())
+}
+
+/// As [`check`], with the help of what the user knows.
+pub fn check_with(analysis: &Analysis, flows: &[FlowMatch], knowledge: &Knowledge) -> Vec<Finding> {
     use rayon::prelude::*;
     // The rules about the whole capture run through all calls one after the other: beside the rest, not before it.
     let of_capture = || {
@@ -153,7 +182,10 @@ pub fn check(analysis: &Analysis, flows: &[FlowMatch]) -> Vec<Finding> {
         findings
     };
     let of_calls = || -> Vec<Vec<Finding>> {
-        (0..analysis.calls.len()).into_par_iter().map(|call| check_call(analysis, call, &flows[call])).collect()
+        (0..analysis.calls.len())
+            .into_par_iter()
+            .map(|call| check_call(analysis, call, &flows[call], knowledge))
+            .collect()
     };
     let (mut findings, of_calls) = rayon::join(of_capture, of_calls);
     findings.extend(of_calls.into_iter().flatten());
@@ -161,9 +193,9 @@ pub fn check(analysis: &Analysis, flows: &[FlowMatch]) -> Vec<Finding> {
 }
 
 /// The findings of one call, worst first, then in order of capture.
-pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch) -> Vec<Finding> {
+pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch, knowledge: &Knowledge) -> Vec<Finding> {
     let shared = Shared::default();
-    let context = Context { view: analysis.view(call), flow, shared: &shared };
+    let context = Context { view: analysis.view(call), flow, knowledge, shared: &shared };
     let mut findings = Vec::new();
     for rule in RULES {
         rule.call(context, &mut findings);
