@@ -35,7 +35,7 @@ pub(super) enum Command {
     Calls(ListArgs),
     /// Draw the ladder diagram of calls, with what is missing as dashed arrows.
     Ladder(LadderArgs),
-    /// Print the messages of a call, with faults pointed at. Digest answers are masked.
+    /// Print the messages of a call, with faults pointed at. Digest answers and client nonces are masked.
     Show(ShowArgs),
     /// Count packets, messages, methods, statuses and what was not understood.
     Stats(StatsArgs),
@@ -60,11 +60,18 @@ pub(super) struct InputArgs {
     #[arg(long)]
     pub(super) each: bool,
     /// Look only at packets that fit this libpcap filter, such as "host 192.0.2.1 and port 5060".
+    ///
+    /// Fragments and VLAN tags do not hide a port; whoever names vlan gets libpcap's own meaning of it.
     #[arg(long, value_name = "EXPR")]
     pub(super) bpf: Option<String>,
     /// TLS secrets, in the format of SSLKEYLOGFILE.
     #[arg(long, value_name = "FILE")]
     pub(super) keylog: Option<PathBuf>,
+    /// Passwords of accounts, to tell what is wrong with refused credentials; they are never printed.
+    ///
+    /// A line for each: "user realm password" or "user realm ha1:HEX". The realm * is any realm.
+    #[arg(long, value_name = "FILE")]
+    pub(super) passwords: Option<PathBuf>,
     /// Take every datagram of this UDP port for SIP (it is found by content anyway, on any port).
     #[arg(long, value_name = "PORT=sip", value_parser = sip_port)]
     pub(super) decode_as: Vec<u16>,

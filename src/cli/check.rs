@@ -3,6 +3,7 @@
 use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs};
 use super::pipeline::Outcome;
 use super::{Status, Stop, catalog, output, pipeline, say, select};
+use crate::analysis::{Skipped, Stats};
 use crate::report::{FORMATS, Report, count};
 use std::io::Write;
 
@@ -51,6 +52,7 @@ fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: 
         say(&format_args!("not every call follows {expected}"));
         status = status.and(Status::Findings);
     }
+    mention_unread(&report.analysis.stats);
     if report.call_count() == 0 && !gate.allow_empty {
         let why =
             if report.analysis.stats.messages == 0 { "no SIP in the input" } else { "no call fits the selection" };
@@ -58,6 +60,23 @@ fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: 
         status = status.and(Status::Nothing);
     }
     if outcome.unread { status.and(Status::Unread) } else { status }
+}
+
+/// Says what could not be read where that may well change the verdict: much of the input, or any of it
+/// when there is no SIP in the rest.
+fn mention_unread(stats: &Stats) {
+    let unread: u64 = stats.unread().map(|(_, skipped)| skipped.packets).sum();
+    if unread == 0 || (stats.messages > 0 && unread * 2 < stats.packets) {
+        return;
+    }
+    let reason =
+        |(what, skipped): (&str, Skipped)| format!("{what} ({}, first in frame {})", skipped.packets, skipped.first);
+    let reasons: Vec<String> = stats.unread().map(reason).collect();
+    say(&format_args!(
+        "{unread} of {} could not be read, and calls in them are not in this report: {}",
+        count(stats.packets as usize, "packet"),
+        reasons.join(", ")
+    ));
 }
 
 /// Whether a selected call is not what `--expect` asks for; says which.

@@ -6,10 +6,10 @@ use crate::analysis::{Analysis, Analyzer, Options};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
 use crate::flow::{self, FlowMatch};
-use crate::rules::{self, Finding};
+use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files smaller than this are read before a progress bar could be looked at.
 const LONG_FILE: u64 = 50 << 20;
@@ -58,6 +58,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
             std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))?
         }
     };
+    let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
     let opened = capture::open(files);
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
@@ -72,7 +73,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let captures = source.captures().to_vec();
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all(&analysis);
-    let findings = rules::check(&analysis, &flows);
+    let findings = rules::check_with(&analysis, &flows, &knowledge);
     Ok(Outcome { captures, analysis, flows, findings, unread })
 }
 
@@ -105,6 +106,14 @@ fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar
     }
     progress.finish_and_clear();
     whole
+}
+
+/// Reads the file of `--passwords`; an error names its line and nothing that stands there.
+fn passwords(path: &Path) -> Result<Passwords, Error> {
+    let text =
+        std::fs::read(path).map_err(|source| Error::Usage(format!("--passwords {}: {source}", path.display())))?;
+    let told = |bad: BadLine| Error::Usage(format!("--passwords {}:{}: {}", path.display(), bad.line, bad.why));
+    Passwords::parse(&text).map_err(told)
 }
 
 /// A bar on a terminal for long input; else nothing.

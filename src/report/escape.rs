@@ -58,29 +58,65 @@ pub(super) fn is_harmless(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'))
 }
 
-/// The header lines of a SIP message with the answer of every digest (`response=`) masked: it can be
-/// searched for the password offline. `lines` are whole lines; folded ones belong to the line before.
-pub fn mask_secrets<'a>(lines: impl IntoIterator<Item = Cow<'a, str>>) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    let (mut secret, mut open) = (false, false);
-    for line in lines {
-        if !line.starts_with([' ', '\t']) {
-            let name = line.split(':').next().unwrap_or_default().trim();
-            secret = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization");
-            open = false;
-        }
-        if secret {
-            let (masked, still_open) = mask_line(&line, open);
-            open = still_open;
-            out.push(masked);
-        } else {
-            out.push(line.into_owned());
-        }
-    }
-    out
+/// Parameters of credentials that are not told: from the response the password can be searched offline, and
+/// `cnonce` is what that search needs.
+const SECRETS: [&str; 2] = ["response", "cnonce"];
+
+/// What the lines of a header hide.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Hidden {
+    #[default]
+    Nothing,
+    /// Credentials whose scheme is still to come.
+    Undecided,
+    /// The secret parameters of a digest.
+    Parameters,
+    /// Everything after the scheme: Basic is the password itself, Bearer (RFC 8898) a key.
+    All,
 }
 
-/// Masks every `response=` value of `line`; `open` tells that the line before ended within one.
+/// Masks the secrets of credentials in the header lines of a SIP message. Takes line by line; folded ones
+/// belong to the line before.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Mask {
+    hidden: Hidden,
+    open: bool,
+}
+
+impl Mask {
+    /// The next line, or the beginning of one.
+    pub(super) fn line<'a>(&mut self, line: Cow<'a, str>) -> Cow<'a, str> {
+        let mut value = 0;
+        if !line.starts_with([' ', '\t']) {
+            *self = Self::default();
+            let colon = line.find(':').unwrap_or(line.len());
+            let name = line[..colon].trim();
+            if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization") {
+                (self.hidden, value) = (Hidden::Undecided, line.len().min(colon + 1));
+            }
+        }
+        let start = value + line[value..].len() - line[value..].trim_start().len();
+        let mut end = start;
+        if self.hidden == Hidden::Undecided && start < line.len() {
+            let scheme = line[start..].split([' ', '\t', ',']).next().unwrap_or_default();
+            let is_digest = scheme.eq_ignore_ascii_case("digest") || scheme.contains(['=', '"']);
+            (self.hidden, end) = (if is_digest { Hidden::Parameters } else { Hidden::All }, start + scheme.len());
+        }
+        match self.hidden {
+            Hidden::Nothing | Hidden::Undecided => line,
+            Hidden::All if line[end..].trim().is_empty() => line,
+            Hidden::All if end > start => Cow::Owned(format!("{} ***", &line[..end])),
+            Hidden::All => Cow::Owned(format!("{}***", &line[..start])),
+            Hidden::Parameters => {
+                let (masked, open) = mask_line(&line, self.open);
+                self.open = open;
+                Cow::Owned(masked)
+            }
+        }
+    }
+}
+
+/// Masks every secret value of `line`; `open` tells that the line before ended within one.
 fn mask_line(line: &str, open: bool) -> (String, bool) {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
@@ -95,35 +131,31 @@ fn mask_line(line: &str, open: bool) -> (String, bool) {
             }
             out.push_str("***");
             rest = &rest[value..];
-            open = false;
         }
-        match find_ignoring_case(rest, "response") {
-            Some(at) if is_parameter(rest, at) => {
-                out.push_str(&rest[..at + "response".len()]);
-                rest = &rest[at + "response".len()..];
-                open = true;
-            }
-            Some(at) => {
-                out.push_str(&rest[..at + "response".len()]);
-                rest = &rest[at + "response".len()..];
-            }
-            None => {
-                out.push_str(rest);
-                return (out, false);
-            }
-        }
+        let Some((at, end)) = first_secret(rest) else {
+            out.push_str(rest);
+            return (out, false);
+        };
+        open = is_parameter(rest, at, end);
+        out.push_str(&rest[..end]);
+        rest = &rest[end..];
     }
 }
 
-/// Whether `response` at `at` is a parameter name of its own and a value follows (now or on the next line).
-fn is_parameter(line: &str, at: usize) -> bool {
-    let before = line[..at].chars().next_back();
-    let after = line[at + "response".len()..].trim_start();
-    before.is_none_or(|c| matches!(c, ' ' | '\t' | ',')) && (after.is_empty() || after.starts_with('='))
+/// Where the first name of a secret parameter begins and ends in `line`.
+fn first_secret(line: &str) -> Option<(usize, usize)> {
+    let starts = |at: usize, name: &str| {
+        let part = line.as_bytes().get(at..at + name.len());
+        part.is_some_and(|part| part.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    (0..line.len()).find_map(|at| SECRETS.iter().find(|name| starts(at, name)).map(|name| (at, at + name.len())))
 }
 
-fn find_ignoring_case(text: &str, needle: &str) -> Option<usize> {
-    text.as_bytes().windows(needle.len()).position(|window| window.eq_ignore_ascii_case(needle.as_bytes()))
+/// Whether `line[at..end]` is a parameter name of its own and a value follows (now or on the next line).
+fn is_parameter(line: &str, at: usize, end: usize) -> bool {
+    let before = line[..at].chars().next_back();
+    let after = line[end..].trim_start();
+    before.is_none_or(|c| matches!(c, ' ' | '\t' | ',')) && (after.is_empty() || after.starts_with('='))
 }
 
 #[cfg(test)]
@@ -139,8 +171,21 @@ mod tests {
     }
 
     #[test]
+    fn other_schemes_are_masked_altogether() {
+        let mask = |text: &str| {
+            let mut mask = Mask::default();
+            text.lines().map(|line| mask.line(Cow::Borrowed(line))).collect::<Vec<_>>().join("\n")
+        };
+        assert_eq!(mask("Authorization: Basic Ym9iOng=\nVia: Basic x"), "Authorization: Basic ***\nVia: Basic x");
+        assert_eq!(mask("Proxy-Authorization:\n bearer abc\n def"), "Proxy-Authorization:\n bearer ***\n ***");
+    }
+
+    #[test]
     fn a_digest_answer_is_masked_wherever_the_header_is_folded() {
-        let mask = |text: &str| mask_secrets(text.lines().map(Cow::Borrowed)).join("\n");
+        let mask = |text: &str| {
+            let mut mask = Mask::default();
+            text.lines().map(|line| mask.line(Cow::Borrowed(line))).collect::<Vec<_>>().join("\n")
+        };
         assert_eq!(
             mask("Authorization: Digest username=\"bob\", response=\"0123abcd\", uri=\"sip:response=x\""),
             "Authorization: Digest username=\"bob\", response=\"***\", uri=\"sip:response=x\""
@@ -152,6 +197,14 @@ mod tests {
         assert_eq!(
             mask("Authorization: Digest response=\n \"secret\", nc=1"),
             "Authorization: Digest response=\n \"***\", nc=1"
+        );
+        assert_eq!(
+            mask("Authorization: Digest nonce=\"n\", Cnonce=\"c\",response=d, nc=1"),
+            "Authorization: Digest nonce=\"n\", Cnonce=\"***\",response=***, nc=1"
+        );
+        assert_eq!(
+            mask("Authorization: response=\"d\"\nAuthorization"),
+            "Authorization: response=\"***\"\nAuthorization"
         );
     }
 }

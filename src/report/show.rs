@@ -73,16 +73,19 @@ fn body(message: &Message, style: Style, out: &mut dyn Write) -> io::Result<()> 
     let mut faults = message.faults();
     faults.sort_by_key(|fault| fault.offset);
     let mut faults = faults.into_iter().peekable();
-    let spans = lines(&raw[..head]);
-    let texts = escape::mask_secrets(spans.iter().map(|(start, end)| String::from_utf8_lossy(&raw[*start..*end])));
-    for ((start, end), text) in spans.iter().zip(&texts) {
-        writeln!(out, "{}", format!("  {}", printable(style, text)).trim_end())?;
-        while let Some(fault) = faults.next_if(|fault| (fault.offset as usize) <= *end) {
-            let at = (fault.offset as usize).clamp(*start, *end);
-            let wide = (fault.len as usize).min(end - at).max(1);
-            let before = columns(&printable(style, &String::from_utf8_lossy(&raw[*start..at])));
-            // The column is right unless a secret before it was masked.
-            let caret = format!("{:before$}{}", "", "^".repeat(wide));
+    let mut mask = escape::Mask::default();
+    for (start, end) in lines(&raw[..head]) {
+        let before = mask;
+        let shown = |mut mask: escape::Mask, end: usize| {
+            printable(style, &mask.line(String::from_utf8_lossy(&raw[start..end]))).into_owned()
+        };
+        mask.line(String::from_utf8_lossy(&raw[start..end]));
+        writeln!(out, "{}", format!("  {}", shown(before, end)).trim_end())?;
+        while let Some(fault) = faults.next_if(|fault| (fault.offset as usize) <= end) {
+            let from = (fault.offset as usize).clamp(start, end);
+            let to = from.saturating_add(fault.len as usize).min(end);
+            let (left, right) = (columns(&shown(before, from)), columns(&shown(before, to)));
+            let caret = format!("{:left$}{}", "", "^".repeat(right.saturating_sub(left).max(1)));
             writeln!(out, "  {}", style.paint(Paint::Error, &caret))?;
             let told = format!("{}: expected {} ({})", fault.header, fault.expected, fault.basis);
             write!(out, "{}", style.paragraph(Paint::Error, &told, 4))?;
@@ -127,4 +130,54 @@ fn lines(bytes: &[u8]) -> Vec<(usize, usize)> {
 fn printable(style: Style, text: &str) -> Cow<'_, str> {
     let text = escape::text(text);
     if style.ascii { Cow::Owned(escape::ascii(&text)) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line with the caret and the line above it.
+    fn pointed_at(header: &str) -> (String, String) {
+        let text = format!(
+            "OPTIONS sip:x SIP/2.0\r\nVia: SIP/2.0/UDP x;branch=z9hG4bK1\r\nMax-Forwards: 70\r\nFrom: <sip:x>;tag=1\r\n\
+             To: <sip:x>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n{header}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut out = Vec::new();
+        body(&Message::parse(text.into_bytes().into()), Style::default(), &mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = out.lines().collect();
+        let caret = lines.iter().position(|line| line.trim_start().starts_with('^')).expect("a caret");
+        (lines[caret - 1].to_owned(), lines[caret].to_owned())
+    }
+
+    /// What stands above the caret, when every character takes one column.
+    fn above(header: &str) -> String {
+        let (line, caret) = pointed_at(header);
+        let left = caret.find('^').unwrap();
+        line.chars().skip(left).take(caret.len() - left).collect()
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_wrong_bytes() {
+        for (header, part) in [
+            ("Expires: x1", "x1"),
+            ("Contact: <sip:a>,\r\n  <sip:b>;q=7", "7"),
+            ("Contact: \tA\tB <sip:b>;q=7", "7"),
+            ("Contact: \"Grüße\" <sip:b>;q=7", "7"),
+            ("Contact: \"\u{202e}\" <sip:b>;q=7", "7"),
+            ("Refer-To: A, Grüß <sip:x>", "A, Grüß"),
+        ] {
+            assert_eq!(above(header), part, "{header}");
+        }
+        let (line, caret) = pointed_at("Contact: \"漢字\" <sip:b>;q=7");
+        assert_eq!(columns(&line[..line.rfind('7').unwrap()]), caret.find('^').unwrap());
+    }
+
+    #[test]
+    fn a_masked_secret_does_not_move_the_caret() {
+        assert_eq!(above("Authorization: Digest response=\"0123456789\", realm=\"x"), "\"x");
+        assert_eq!(above("Authorization: Digest response=\"0123456789\",\r\n realm=\"x"), "\"x");
+        let (line, _) = pointed_at("Authorization: Digest response=0123456789, realm=\"x");
+        assert!(line.contains("response=***,"), "{line}");
+    }
 }

@@ -38,7 +38,13 @@ pub fn write_text(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io:
     section(style, "Transports", transports, out)?;
     section(style, "Requests", stats.requests.iter().map(|(method, n)| (escape::text(method).into_owned(), *n)), out)?;
     section(style, "Responses", stats.responses.iter().map(|(status, n)| (status.to_string(), *n)), out)?;
-    section(style, "Packets without SIP", stats.skipped.iter().map(|(what, n)| ((*what).to_owned(), *n)), out)?;
+    if !stats.skipped.is_empty() {
+        heading(style, "Packets without SIP", out)?;
+    }
+    for (what, skipped) in &stats.skipped {
+        let told = format!("{}  first in frame {}", skipped.packets, skipped.first);
+        row(what, told, out)?;
+    }
     if !report.analysis.anomalies.is_empty() {
         heading(style, "Not understood", out)?;
     }
