@@ -35,6 +35,8 @@ pub mod call;
 pub mod capture;
 pub mod cli;
 pub mod flow;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod net;
 pub mod report;
 pub mod rules;
