@@ -123,6 +123,22 @@ fn nothing_to_check_is_4_unless_that_is_allowed() {
 }
 
 #[test]
+fn frames_that_could_not_be_read_are_told_where_they_may_hide_calls() {
+    // The healthy capture with another link type, which nobody knows.
+    let mut bytes = std::fs::read(HEALTHY).unwrap();
+    bytes[20..24].copy_from_slice(&147u32.to_le_bytes());
+    let path = scratch("unknown-link-type.pcap", &bytes);
+    let path = path.to_str().unwrap();
+    let told = run(&["check", path]);
+    assert_eq!(told.code, Some(4));
+    assert!(told.err.contains("could not be read, and calls in them are not in this report"), "{}", told.err);
+    assert!(told.err.contains("unknown link type"), "{}", told.err);
+    assert!(told.err.contains("first in frame 1"), "{}", told.err);
+    let stats = run(&["stats", path]);
+    assert!(stats.out.contains("first in frame 1"), "{}", stats.out);
+}
+
+#[test]
 fn standard_input_folders_and_several_files_are_read() {
     let mut child = program()
         .args(["check", "-", "--format", "json"])

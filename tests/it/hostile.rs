@@ -75,6 +75,14 @@ fn small_inputs() -> Vec<Vec<u8>> {
         .collect()
 }
 
+#[test]
+fn what_once_broke_something_is_read() {
+    for path in support::files("testdata/hostile", "pcap") {
+        let told = support::tell_file(&path);
+        assert!(told.analysis.stats.packets > 0, "{}", path.display());
+    }
+}
+
 /// `CALLFLOW_MUTATIONS` asks for more than the default of each run.
 #[test]
 fn mutated_captures_never_panic() {

@@ -1,14 +1,27 @@
 //! Everything that is tested from outside: one binary, one module per subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, missing_docs, unreachable_pub, dead_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
 
 mod architecture;
 mod bad_input;
 mod captures;
 mod cli;
+mod containers;
 mod determinism;
+mod digest;
 mod docs;
+mod encapsulations;
 mod hostile;
+mod messages;
 mod order;
 mod rules;
 mod scaling;
 mod support;
+mod torture;
