@@ -6,7 +6,7 @@ use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Facts, Message, Uri};
+use crate::sip::{Facts, Message, Uri, Via};
 
 static T15: Meta = Meta {
     code: "T15",
@@ -62,7 +62,9 @@ fn judge(view: CallView<'_>, request: MessageNo, response: MessageNo) -> Option<
     if asked.branch() != answer.branch() || asked.via_count() < answer.via_count() {
         return Some(stack(view, request, response));
     }
-    let vias = || answer.vias().take(VIAS).zip(asked.vias()).all(|(ours, theirs)| ours.branch == theirs.branch);
+    // The top one was compared above.
+    let same = |(ours, theirs): (Via<'_>, Via<'_>)| ours.branch == theirs.branch;
+    let vias = || asked.via_count() < 2 || answer.vias().take(VIAS).zip(asked.vias()).all(same);
     let (what, severity) = if asked.via_count() != answer.via_count() || !vias() {
         ("Via list", Severity::Error)
     } else if asked.from_tag() != answer.from_tag() {
@@ -76,7 +78,9 @@ fn judge(view: CallView<'_>, request: MessageNo, response: MessageNo) -> Option<
     } else {
         return None;
     };
-    Some(not_mirrored(view, request, response, what, severity))
+    // Nobody waits for a provisional response: one that cannot be matched has no visible effect.
+    let worst = if answer.status() < Some(200) { Severity::Warning } else { Severity::Error };
+    Some(not_mirrored(view, request, response, what, severity.min(worst)))
 }
 
 /// How bad it is that a URI came back as another one: who rewrites addresses, such as a NAT helper, changes

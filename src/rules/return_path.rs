@@ -41,9 +41,12 @@ impl Rule for ReturnPath {
     /// Each is told once for a call: a server does it always or never.
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let pairs = || view.call.transactions.iter().filter_map(|t| Pair::of(view, t));
-        findings.extend(pairs().find_map(|pair| pair.misdirected()));
-        findings.extend(pairs().find_map(|pair| pair.not_filled_in()));
+        let (mut misdirected, mut not_filled_in) = (None, None);
+        for pair in view.call.transactions.iter().filter_map(|t| Pair::of(view, t)) {
+            misdirected = misdirected.or_else(|| pair.misdirected());
+            not_filled_in = not_filled_in.or_else(|| pair.not_filled_in());
+        }
+        findings.extend(misdirected.into_iter().chain(not_filled_in));
     }
 }
 
@@ -52,9 +55,8 @@ struct Pair<'a> {
     view: CallView<'a>,
     request: MessageNo,
     response: MessageNo,
-    /// Top Via of each.
+    /// Top Via of the request.
     asked: Via<'a>,
-    answered: Via<'a>,
     /// The ways they went.
     there: Connection,
     back: Connection,
@@ -65,12 +67,13 @@ impl<'a> Pair<'a> {
         let readable = |no: &MessageNo| !cut(view, *no) && !view.sip(*no).has(Facts::MALFORMED);
         let request = t.request.filter(readable)?;
         let response = t.provisional.or(t.final_response).filter(readable)?;
-        let (asked, answered) = (view.sip(request).vias().next()?, view.sip(response).vias().next()?);
+        let asked = view.sip(request).vias().next()?;
         let (there, back) = (view.seen(request).connection, view.seen(response).connection);
         let udp = there.transport == Transport::Udp && back.transport == Transport::Udp;
         // A Via of the client that was completed on the way, or names a multicast address, says more than the tap.
-        let plain_via = asked.received.is_none() && asked.maddr.is_none() && asked.branch == answered.branch;
-        (udp && plain_via).then_some(Self { view, request, response, asked, answered, there, back })
+        let plain_via =
+            asked.received.is_none() && asked.maddr.is_none() && asked.branch == view.sip(response).branch();
+        (udp && plain_via).then_some(Self { view, request, response, asked, there, back })
     }
 
     /// P10.
@@ -116,8 +119,12 @@ impl<'a> Pair<'a> {
     /// P11.
     fn not_filled_in(&self) -> Option<Finding> {
         let literal = std::str::from_utf8(self.asked.host).ok().and_then(|host| host.parse::<IpAddr>().ok());
-        let moved = literal != Some(self.there.src.ip) && self.answered.received.is_none();
-        let asked = self.asked.rport.is_some() && !matches!(self.answered.rport, Some(Some(_)));
+        let (moved, asked) = (literal != Some(self.there.src.ip), self.asked.rport.is_some());
+        if !moved && !asked {
+            return None;
+        }
+        let answered = self.view.sip(self.response).vias().next()?;
+        let (moved, asked) = (moved && answered.received.is_none(), asked && !matches!(answered.rport, Some(Some(_))));
         let what = match (moved, asked) {
             (false, false) => return None,
             (true, _) => "received",
