@@ -519,6 +519,7 @@ mod tests {
     use super::*;
 
     type Target = (&'static str, fn(&[u8]));
+
     const TARGETS: [Target; 16] = [
         ("calls", calls),
         ("capture_file", capture_file),
