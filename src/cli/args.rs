@@ -41,6 +41,15 @@ pub(super) enum Command {
     Stats(StatsArgs),
     /// Print the page of a rule (T01 or invite-no-response) or a reference flow (bcp75/3.1 or 3.1).
     Explain(ExplainArgs),
+    /// Write a .flow file that one or several good calls follow.
+    ///
+    /// What all of them have is needed, what only some have is optional. `check --flow-file` compares with it.
+    Learn(LearnArgs),
+    /// Compare two captures call by call, or two calls, message by message and header by header.
+    ///
+    /// What is new in every call (tags, branches, nonces, addresses of the same part) is set aside.
+    /// Exit code 0 when nothing differs, 1 when something does.
+    Diff(DiffArgs),
     /// List the rules.
     Rules(CatalogArgs),
     /// List the reference flows.
@@ -72,6 +81,9 @@ pub(super) struct InputArgs {
     /// A line for each: "user realm password" or "user realm ha1:HEX". The realm * is any realm.
     #[arg(long, value_name = "FILE")]
     pub(super) passwords: Option<PathBuf>,
+    /// Reference flows of your own; where they fit, they go before those of BCP 75. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(super) flow_file: Vec<PathBuf>,
     /// Take every datagram of this UDP port for SIP (it is found by content anyway, on any port).
     #[arg(long, value_name = "PORT=sip", value_parser = sip_port)]
     pub(super) decode_as: Vec<u16>,
@@ -258,6 +270,37 @@ pub(super) struct ShowArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct LearnArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    #[command(flatten)]
+    pub(super) output: TextArgs,
+    /// Name of the flow, such as house/transfer.
+    #[arg(long, value_name = "NAME", default_value = "learned", value_parser = flow_name)]
+    pub(super) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    /// Only this call of the first capture.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) call: Option<u32>,
+    /// Only this call of the second capture; without a second capture, of the first.
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) with: Option<u32>,
+    /// text or json.
+    #[arg(long, value_enum, default_value_t = CatalogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    pub(super) format: CatalogFormat,
+    /// Write to this file instead of standard output.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// Code or name of a rule, or name of a reference flow.
     #[arg(value_name = "CODE-OR-FLOW")]
@@ -282,6 +325,15 @@ fn format_names() -> clap::builder::PossibleValuesParser {
         .iter()
         .map(|format| clap::builder::PossibleValue::new(format.name()).help(format.help()));
     clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
+}
+
+/// A name that a .flow file can have.
+fn flow_name(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
+    if text.is_empty() || !text.chars().all(fits) {
+        return Err("must be of letters, digits, '-', '_', '.' and '/'".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 /// "5070=sip" is 5070.

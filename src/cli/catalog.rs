@@ -1,12 +1,13 @@
 //! `explain`, `rules` and `flows`: what is built in. Needs no capture.
 
 use super::args::{CatalogArgs, CatalogFormat, ExplainArgs, ScreenArgs};
-use super::{Status, Stop, output};
+use super::{Status, Stop, output, pipeline};
 use crate::base::Error;
 use crate::flow::{BCP75, Catalog};
 use crate::report::{Paint, Style, table, write_document};
 use crate::rules::{Meta, metas};
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 /// The rule with this code or name.
 pub(super) fn rule(name: &str) -> Option<&'static Meta> {
@@ -19,10 +20,10 @@ fn flow(name: &str) -> Option<(&'static str, &'static str)> {
     BCP75.iter().find(|(full, _)| full.eq_ignore_ascii_case(name) || short(full)).copied()
 }
 
-/// The full name of a reference flow.
-pub(super) fn flow_name(name: &str) -> Result<&'static str, Error> {
-    flow(name)
-        .map(|(full, _)| full)
+/// The full name of a reference flow, built in or out of one of `files`.
+pub(super) fn flow_name(name: &str, files: &[PathBuf]) -> Result<&'static str, Error> {
+    pipeline::catalog(files)?
+        .full_name(name)
         .ok_or_else(|| Error::Usage(format!("no reference flow is called '{name}'; `callflow flows` lists them")))
 }
 

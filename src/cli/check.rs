@@ -10,14 +10,15 @@ use std::io::Write;
 /// Runs the command.
 pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop> {
     // Wrong names are told before a long file is read.
-    let expected = args.gate.expect.as_deref().map(catalog::flow_name).transpose()?;
+    let expected =
+        args.gate.expect.as_deref().map(|name| catalog::flow_name(name, &args.input.flow_file)).transpose()?;
     args.select.rule.iter().try_for_each(|name| select::rule_code(name).map(drop))?;
     let mut output = output::open(args.output.output.as_deref(), screen)?;
     let mut status = Status::Clean;
     let mut calls = 0;
     for files in pipeline::groups(&args.input) {
         let outcome = pipeline::run(&args.input, &files)?;
-        let selection = select::select(&args.select, &outcome)?;
+        let selection = select::select(&args.select, &args.input, &outcome)?;
         let report = Report::new(&outcome.captures, &outcome.analysis, &outcome.flows, &outcome.findings, selection);
         let format = FORMATS.iter().find(|format| format.name() == args.output.format);
         if let Some(format) = format {

@@ -91,7 +91,7 @@ fn for_each(
     for files in pipeline::groups(input) {
         let outcome = pipeline::run(input, &files)?;
         let Outcome { captures, analysis, flows, findings, unread } = &outcome;
-        let selection = select::select(choice, &outcome)?;
+        let selection = select::select(choice, input, &outcome)?;
         let report = Report::new(captures, analysis, flows, findings, selection);
         status = status.and(write(&report, &mut output)?);
         if *unread {

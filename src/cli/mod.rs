@@ -3,6 +3,8 @@
 mod args;
 mod catalog;
 mod check;
+mod diff;
+mod learn;
 mod list;
 mod output;
 mod pipeline;
@@ -83,6 +85,8 @@ fn command(cli: &Cli) -> Status {
         Command::Show(args) => list::show(args, cli.screen),
         Command::Stats(args) => list::stats(args, cli.screen),
         Command::Explain(args) => catalog::explain(args, cli.screen),
+        Command::Learn(args) => learn::learn(args, cli.screen),
+        Command::Diff(args) => diff::diff(args, cli.screen),
         Command::Rules(args) => catalog::rules(args, cli.screen),
         Command::Flows(args) => catalog::flows(args, cli.screen),
     };

@@ -5,7 +5,7 @@ use super::say;
 use crate::analysis::{Analysis, Analyzer, Options};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
-use crate::flow::{self, FlowMatch};
+use crate::flow::{self, Catalog, FlowMatch};
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -39,6 +39,11 @@ pub(super) fn groups(input: &InputArgs) -> Vec<Vec<PathBuf>> {
     files.into_iter().chain(unusable).map(|file| vec![file]).collect()
 }
 
+/// `--each` means nothing to a command that looks at all calls together.
+pub(super) fn refuse_each(input: &InputArgs, command: &str) -> Result<(), Error> {
+    if input.each { Err(Error::Usage(format!("{command} has no use for --each"))) } else { Ok(()) }
+}
+
 /// Reads `files` as one capture and judges it. Whatever can be read is; what cannot is said.
 pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     match input.threads {
@@ -59,6 +64,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         }
     };
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
+    let catalog = catalog(&input.flow_file)?;
     let opened = capture::open(files);
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
@@ -72,7 +78,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     analysis.anomalies.merge(source.take_anomalies());
     let captures = source.captures().to_vec();
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
-    let flows = flow::match_all(&analysis);
+    let flows = flow::match_all_with(catalog, &analysis);
     let findings = rules::check_with(&analysis, &flows, &knowledge);
     Ok(Outcome { captures, analysis, flows, findings, unread })
 }
@@ -106,6 +112,22 @@ fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar
     }
     progress.finish_and_clear();
     whole
+}
+
+/// The flows that calls are compared with: the user's, then those of BCP 75.
+pub(super) fn catalog(files: &[PathBuf]) -> Result<&'static Catalog, Error> {
+    if files.is_empty() {
+        return Ok(Catalog::built_in());
+    }
+    let read = |path: &PathBuf| {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|why| Error::Usage(format!("--flow-file {name}: {why}")));
+        Ok((name, text?))
+    };
+    let texts = files.iter().map(read).collect::<Result<Vec<_>, Error>>()?;
+    let catalog = Catalog::with(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))?;
+    // One for the run of the program, as the one that is built in.
+    Ok(Box::leak(Box::new(catalog)))
 }
 
 /// Reads the file of `--passwords`; an error names its line and nothing that stands there.

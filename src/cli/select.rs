@@ -1,6 +1,6 @@
 //! Which calls and findings the user asked for.
 
-use super::args::SelectArgs;
+use super::args::{InputArgs, SelectArgs};
 use super::pipeline::Outcome;
 use crate::analysis::CallView;
 use crate::base::{Error, Timestamp};
@@ -10,9 +10,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Applies the selection options. No option at all selects everything.
-pub(super) fn select(args: &SelectArgs, outcome: &Outcome) -> Result<Selection, Error> {
+pub(super) fn select(args: &SelectArgs, input: &InputArgs, outcome: &Outcome) -> Result<Selection, Error> {
     let rules = args.rule.iter().map(|name| rule_code(name)).collect::<Result<Vec<_>, _>>()?;
-    let tests = tests(args, outcome, &rules)?;
+    let mut tests = tests(args, outcome, &rules)?;
+    if let Some(name) = &args.flow {
+        let name = super::catalog::flow_name(name, &input.flow_file)?;
+        tests.push(Box::new(move |view| outcome.flows.get(view.number).is_some_and(|flow| flow.flow == Some(name))));
+    }
     if tests.is_empty() {
         return Ok(Selection::default());
     }
@@ -65,10 +69,6 @@ fn tests<'a>(args: &'a SelectArgs, outcome: &'a Outcome, rules: &'a [&'static st
         let found = outcome.findings.iter().filter(|finding| rules.contains(&finding.rule.code));
         let calls: BTreeSet<usize> = found.filter_map(|finding| finding.call).collect();
         tests.push(Box::new(move |view| calls.contains(&view.number)));
-    }
-    if let Some(name) = &args.flow {
-        let name = super::catalog::flow_name(name)?;
-        tests.push(Box::new(move |view| outcome.flows.get(view.number).is_some_and(|flow| flow.flow == Some(name))));
     }
     if let Some(text) = &args.since {
         let since = moment(text, outcome)?;

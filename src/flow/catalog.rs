@@ -82,6 +82,12 @@ impl Catalog {
         self.entries.iter().map(|entry| &entry.flow)
     }
 
+    /// The full name of the flow that people call `name`: "3.1" is "bcp75/3.1".
+    pub fn full_name(&self, name: &str) -> Option<&'static str> {
+        let is_called = |full: &str| full.eq_ignore_ascii_case(name) || full.rsplit('/').next() == Some(name);
+        self.entries.iter().map(|entry| entry.name).find(|full| is_called(full))
+    }
+
     /// The flow called `name`.
     pub fn find(&self, name: &str) -> Option<&ReferenceFlow> {
         self.flows().find(|flow| flow.name == name)

@@ -1,24 +1,105 @@
-//! A reference flow out of a good call.
+//! A reference flow out of good calls: what they have in common is needed, what only some have is optional.
 
+use super::catalog::Catalog;
+use super::compare::Matcher;
 use super::facts::{Fact, facts};
 use super::model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
 use super::observed::{observe, told};
 use super::token::{Token, Verb};
 use crate::analysis::CallView;
 use crate::call::{Kind, Role};
+use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 /// Messages of a call that is worth learning from; longer ones are not read by anybody.
 const STEPS: usize = 500;
 
-/// The flow that the call in `view` followed, under the name `name`: its messages in order, each needed but for
-/// the provisional ones, and its facts. `None` for what is neither call nor registration, for calls of more than
-/// 500 messages and for spirals (a hop from an element to itself).
-pub fn learn(view: CallView<'_>, name: &str) -> Option<ReferenceFlow> {
-    let kind = match view.call.kind {
-        Kind::Call => FlowKind::Call,
-        Kind::Registration => FlowKind::Registration,
-        _ => return None,
+/// Why no flow can be learned. Calls are named by their number, from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CannotLearn {
+    /// Nothing to learn from.
+    #[error("there is no call to learn from")]
+    Nothing,
+    /// Flows describe calls and registrations only.
+    #[error("call {0} is neither a call nor a registration: flows describe only those")]
+    Kind(usize),
+    /// Too long, or it goes in circles.
+    #[error("call {0} has more than {STEPS} messages, or a hop from an element to itself")]
+    Shape(usize),
+    /// The calls differ in what they are or who takes part.
+    #[error("call {1} is of another kind than call {0}, or has another number of participants")]
+    Unlike(usize, usize),
+    /// What was learned does not describe this call.
+    #[error("call {0} does not follow the flow that was learned from all of them: learn it by itself")]
+    Misfit(usize),
+}
+
+/// The flow that all of `views` followed, under the name `name`: the messages that all have, in order; those
+/// that only some have are optional, provisional ones always are; and the facts that hold in all. It is
+/// returned only when every one of the calls follows it to its end without deviation.
+pub fn learn(views: &[CallView<'_>], name: &str) -> Result<ReferenceFlow, CannotLearn> {
+    let first = views.first().ok_or(CannotLearn::Nothing)?;
+    let kind = kind(*first)?;
+    let mut ladders = Vec::with_capacity(views.len());
+    for view in views {
+        let is_like = self::kind(*view)? == kind && view.call.participants.len() == first.call.participants.len();
+        if !is_like {
+            return Err(CannotLearn::Unlike(first.number + 1, view.number + 1));
+        }
+        ladders.push(steps(*view).ok_or(CannotLearn::Shape(view.number + 1))?);
+    }
+    let flow = |ladder: Vec<Part>| ReferenceFlow {
+        name: name.to_owned(),
+        title: match views.len() {
+            1 => format!("Learned from a good {}", first.call.kind.name()),
+            n => format!("Learned from {n} good {}s", first.call.kind.name()),
+        },
+        section: String::new(),
+        kind,
+        when: common_facts(views),
+        roles: roles(*first),
+        ladder,
     };
+    let participants = first.call.participants.len();
+    let merged = flow(ladder(merge(&ladders), participants));
+    if misfit(&merged, views).is_none() {
+        return Ok(merged);
+    }
+    // What varies is no matter of leaving out: each way by itself.
+    let mut ways: Vec<Vec<Part>> = Vec::new();
+    for steps in ladders {
+        let way = ladder(merge(&[steps]), participants);
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    let apart = flow(vec![Part::Either(ways)]);
+    match misfit(&apart, views) {
+        None => Ok(apart),
+        Some(number) => Err(CannotLearn::Misfit(number)),
+    }
+}
+
+fn kind(view: CallView<'_>) -> Result<FlowKind, CannotLearn> {
+    match view.call.kind {
+        Kind::Call => Ok(FlowKind::Call),
+        Kind::Registration => Ok(FlowKind::Registration),
+        _ => Err(CannotLearn::Kind(view.number + 1)),
+    }
+}
+
+/// The first call that does not follow `flow`.
+fn misfit(flow: &ReferenceFlow, views: &[CallView<'_>]) -> Option<usize> {
+    let catalog = Catalog::new(vec![flow.clone()]);
+    let mut matcher = Matcher::new(&catalog);
+    let mut follows = |view: CallView<'_>| {
+        let found = matcher.compare(view);
+        found.flow.is_some() && found.cost == 0 && found.missing.is_empty()
+    };
+    views.iter().find(|view| !follows(**view)).map(|view| view.number + 1)
+}
+
+/// The messages of a call, each said once; what releases it as if the caller did.
+fn steps(view: CallView<'_>) -> Option<Vec<Step>> {
     let messages = told(view);
     if messages.is_empty() || messages.len() > STEPS {
         return None;
@@ -30,23 +111,87 @@ pub fn learn(view: CallView<'_>, name: &str) -> Option<ReferenceFlow> {
             return None;
         }
         let step = Step { label: String::new(), from: message.from.at(), to: message.to.at(), message: pattern(token) };
-        let is_known = |known: &Step| (known.from, known.to, &known.message) == (step.from, step.to, &step.message);
-        if !(step.message.is_provisional() && steps.iter().any(is_known)) {
+        if !(step.message.is_provisional() && steps.contains(&step)) {
             steps.push(step);
         }
     }
-    for (number, step) in steps.iter_mut().enumerate() {
-        step.label = format!("F{}", number + 1);
+    let end = release(&steps);
+    if steps.get(end).is_some_and(|bye| bye.from > bye.to) {
+        steps[end..].iter_mut().for_each(|step| std::mem::swap(&mut step.from, &mut step.to));
     }
-    Some(ReferenceFlow {
-        name: name.to_owned(),
-        title: format!("Learned from a good {}", view.call.kind.name()),
-        section: String::new(),
-        kind,
-        when: known_facts(view),
-        roles: roles(view),
-        ladder: ladder(steps, view.call.participants.len()),
-    })
+    Some(steps)
+}
+
+/// Where the release of a call begins.
+fn release(steps: &[Step]) -> usize {
+    steps.iter().position(|step| step.message.verb == Verb::Bye).unwrap_or(steps.len())
+}
+
+/// A step, and which of the calls have it.
+struct Merged {
+    step: Step,
+    calls: Vec<usize>,
+}
+
+/// One list of all steps, in an order that each of `lists` keeps.
+fn merge(lists: &[Vec<Step>]) -> Vec<Part> {
+    let mut merged: Vec<Merged> = Vec::new();
+    for (call, steps) in lists.iter().enumerate() {
+        // Steps as numbers: the same step has the same number.
+        let mut known: Vec<&Step> = Vec::new();
+        let mut number = |step| {
+            known.iter().position(|one| *one == step).unwrap_or_else(|| {
+                known.push(step);
+                known.len() - 1
+            })
+        };
+        let old: Vec<usize> = merged.iter().map(|one| number(&one.step)).collect();
+        let new: Vec<usize> = steps.iter().map(&mut number).collect();
+        let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+        let mut before = std::mem::take(&mut merged).into_iter();
+        let fresh = |range: std::ops::Range<usize>| {
+            steps[range].iter().map(|step| Merged { step: step.clone(), calls: vec![call] }).collect::<Vec<_>>()
+        };
+        for op in ops {
+            match op {
+                DiffOp::Equal { len, .. } => {
+                    merged.extend(before.by_ref().take(len).map(|mut one| {
+                        one.calls.push(call);
+                        one
+                    }));
+                }
+                DiffOp::Delete { old_len, .. } => merged.extend(before.by_ref().take(old_len)),
+                DiffOp::Insert { new_index, new_len, .. } => merged.extend(fresh(new_index..new_index + new_len)),
+                DiffOp::Replace { old_len, new_index, new_len, .. } => {
+                    merged.extend(before.by_ref().take(old_len));
+                    merged.extend(fresh(new_index..new_index + new_len));
+                }
+            }
+        }
+    }
+    for (number, one) in merged.iter_mut().enumerate() {
+        one.step.label = format!("F{}", number + 1);
+    }
+    optional(merged, lists.len())
+}
+
+/// What only some of the calls have becomes optional, in blocks of what the same ones have.
+fn optional(merged: Vec<Merged>, all: usize) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut last: Option<Vec<usize>> = None;
+    for Merged { step, calls } in merged {
+        if calls.len() == all {
+            parts.push(Part::Step(step));
+            last = None;
+            continue;
+        }
+        match parts.last_mut() {
+            Some(Part::Optional(block)) if last.as_ref() == Some(&calls) => block.push(Part::Step(step)),
+            _ => parts.push(Part::Optional(vec![Part::Step(step)])),
+        }
+        last = Some(calls);
+    }
+    parts
 }
 
 fn pattern(token: Token) -> Pattern {
@@ -64,9 +209,10 @@ fn pattern(token: Token) -> Pattern {
     }
 }
 
-fn known_facts(view: CallView<'_>) -> Vec<(Fact, bool)> {
-    let facts = facts(view, observe(view).moves);
-    Fact::NAMES.iter().map(|(fact, _)| *fact).filter(|fact| facts.holds(*fact)).map(|fact| (fact, true)).collect()
+fn common_facts(views: &[CallView<'_>]) -> Vec<(Fact, bool)> {
+    let all: Vec<_> = views.iter().map(|view| facts(*view, observe(*view).moves)).collect();
+    let holds = |fact: &Fact| all.iter().all(|facts| facts.holds(*fact));
+    Fact::NAMES.iter().map(|(fact, _)| *fact).filter(holds).map(|fact| (fact, true)).collect()
 }
 
 fn roles(view: CallView<'_>) -> Vec<String> {
@@ -82,17 +228,22 @@ fn roles(view: CallView<'_>) -> Vec<String> {
     (0..=last).map(name).collect()
 }
 
-/// The steps, with the media before the first BYE, and the BYE from either side.
-fn ladder(mut steps: Vec<Step>, participants: usize) -> Vec<Part> {
-    let end = steps.iter().position(|step| step.message.verb == Verb::Bye).unwrap_or(steps.len());
-    let release: Vec<Part> = steps.split_off(end).into_iter().map(Part::Step).collect();
-    let is_up = steps.iter().any(|step| step.message.verb == Verb::Ack);
-    let mut ladder: Vec<Part> = steps.into_iter().map(Part::Step).collect();
-    if is_up {
-        ladder.push(Part::Media(0, participants.saturating_sub(1)));
+/// The parts, with the media before the first BYE, and the BYE from either side.
+fn ladder(mut parts: Vec<Part>, participants: usize) -> Vec<Part> {
+    fn has(part: &Part, verb: Verb) -> bool {
+        match part {
+            Part::Step(step) => step.message.verb == verb,
+            Part::Optional(block) => block.iter().any(|part| has(part, verb)),
+            _ => false,
+        }
+    }
+    let end = parts.iter().position(|part| has(part, Verb::Bye)).unwrap_or(parts.len());
+    let release = parts.split_off(end);
+    if parts.iter().any(|part| has(part, Verb::Ack)) {
+        parts.push(Part::Media(0, participants.saturating_sub(1)));
     }
     if !release.is_empty() {
-        ladder.push(Part::EitherSide(release));
+        parts.push(Part::EitherSide(release));
     }
-    ladder
+    parts
 }

@@ -479,7 +479,7 @@ fn a_flood_under_one_call_id_is_told_within_bounds() {
 fn a_flow_learned_from_a_call_fits_that_call() {
     for section_name in sections() {
         let analysis = analysis(&section(section_name));
-        let flow = super::learn(analysis.view(0), "mine").unwrap();
+        let flow = super::learn(&[analysis.view(0)], "mine").unwrap();
         assert_eq!(parse("mine", &flow.to_string()).unwrap(), flow);
         let found = &super::match_all_with(&Catalog::new(vec![flow]), &analysis)[0];
         assert_eq!((found.flow, found.cost, found.missing.len()), (Some("mine"), 0, 0), "{section_name}: {found:?}");

@@ -2,6 +2,7 @@
 //!
 //! A format is one file that implements [`Format`] and one line in [`FORMATS`].
 
+pub mod diff;
 pub mod escape;
 mod fingerprint;
 mod json;

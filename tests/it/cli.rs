@@ -377,3 +377,81 @@ fn help_and_version_are_answers() {
         assert!(run.out.contains("callflow"));
     }
 }
+
+#[test]
+fn a_learned_flow_is_what_its_calls_follow() {
+    let captures = [
+        "a01-register-new-sipp",
+        "a04-register-cancel",
+        "a08-session-direct",
+        "a10-session-one-proxy",
+        "a11-session-two-proxies",
+        "a15-redirect-then-proxy",
+        "a18-no-answer-cancel",
+        "a19-busy",
+        "c02-tcp-proxy-to-udp",
+        "c19-ipv6-fragments",
+    ];
+    for name in captures {
+        let capture = format!("testdata/captures/{name}.pcap");
+        let flow = scratch(&format!("{name}.flow"), b"");
+        let flow = flow.to_str().unwrap();
+        let learned = run(&["learn", "--call", "1", "--name", "house/mine", "-o", flow, &capture]);
+        assert_eq!((learned.code, learned.out.as_str()), (Some(0), ""), "{name}: {}", learned.err);
+        let expect = ["check", "--call", "1", "--flow-file", flow, "--expect", "house/mine", "--calls", "1", &capture];
+        let checked = run(&expect);
+        assert_eq!(checked.code, Some(0), "{name}: {}{}", checked.out, checked.err);
+        assert!(checked.out.contains("house/mine"), "{name}: {}", checked.out);
+    }
+}
+
+#[test]
+fn what_varies_between_good_calls_is_optional_in_what_is_learned_of_them() {
+    let captures = ["testdata/captures/a08-session-direct.pcap", "testdata/captures/b64-early-media-181-182-183.pcap"];
+    let flow = scratch("several.flow", b"");
+    let flow = flow.to_str().unwrap();
+    let learned = run(&[&["learn", "--outcome", "answered", "-o", flow][..], &captures].concat());
+    assert_eq!(learned.code, Some(0), "{}", learned.err);
+    let expect = ["check", "--outcome", "answered", "--flow-file", flow, "--expect", "learned"];
+    let checked = run(&[&expect[..], &captures].concat());
+    assert_eq!(checked.code, Some(0), "{}{}", checked.out, checked.err);
+    // A call of another shape is none of them.
+    let other = run(&[&expect[..], &[HEALTHY]].concat());
+    assert_eq!(other.code, Some(1), "{}", other.err);
+}
+
+#[test]
+fn an_error_in_a_flow_file_points_at_line_and_column() {
+    let flow = scratch("bad.flow", b"flow my: Mine\nkind call\nroles a, b\n\nladder {\n  F1 a -> c: INVITE\n}\n");
+    let run = run(&["check", "--flow-file", flow.to_str().unwrap(), HEALTHY]);
+    assert_eq!(run.code, Some(2));
+    assert!(run.err.contains("bad.flow:6:11: expected a role, found 'c'"), "{}", run.err);
+}
+
+#[test]
+fn a_good_and_a_refused_registration_differ_in_the_last_answer() {
+    let good = "testdata/captures/a01-register-new-sipp.pcap";
+    let run = run(&["diff", "--call", "1", "--with", "1", good, WRONG_PASSWORD]);
+    assert_eq!((run.code, run.err.as_str()), (Some(1), ""), "{}", run.out);
+    assert!(run.out.contains("200 OK (REGISTER) in A, 401 Unauthorized in B"), "{}", run.out);
+    assert!(run.out.contains("3 messages the same in both, 1 message different"), "{}", run.out);
+}
+
+#[test]
+fn a_missing_ack_is_only_in_the_good_call() {
+    let run = run(&["diff", "--call", "1", "testdata/captures/a08-session-direct.pcap", ACK_NEVER]);
+    assert_eq!(run.code, Some(1), "{}", run.err);
+    let ack = run.out.lines().find(|line| line.contains("ACK")).unwrap();
+    assert!(ack.contains("only in A"), "{}", run.out);
+}
+
+#[test]
+fn equal_calls_do_not_differ() {
+    let run = run(&["diff", HEALTHY, HEALTHY, "--call", "1", "--with", "2"]);
+    assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{}", run.out);
+    let json = self::run(&["diff", "--format", "json", HEALTHY, HEALTHY, "--call", "1", "--with", "2"]);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(json[0]["same"], true);
+    assert_eq!(json[0]["rows"].as_array().unwrap().len(), 23);
+    assert_eq!(self::run(&["diff", HEALTHY]).code, Some(2));
+}
