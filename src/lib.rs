@@ -29,6 +29,9 @@
 //! # Ok::<(), callflow::base::Error>(())
 //! ```
 
+#[cfg(test)]
+extern crate self as callflow; // what tests/it/support shares with unit tests names the crate
+
 pub mod analysis;
 pub mod base;
 pub mod call;

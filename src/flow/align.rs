@@ -163,7 +163,7 @@ impl<'a> Table<'a> {
             } else if leaf.down == token.down && leaf.pattern.resembles(token) {
                 self.offer(column + 1, edge.to, cost + INSTEAD * UNIT + 1, Move::Instead(number as u16));
             }
-            if column + 2 <= self.tokens.len() && accepts(leaf, self.tokens[column + 1]) {
+            if self.may_swap(column) && accepts(leaf, self.tokens[column + 1]) {
                 self.swap(column, number as u16, *edge, cost);
             }
         }
@@ -176,13 +176,39 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// What cannot have changed places on the wire: a request and the response to it, and two requests of one
+    /// method, which CSeq keeps in order.
+    fn may_swap(&self, column: usize) -> bool {
+        self.tokens.get(column..column + 2).is_some_and(|pair| {
+            let same_method = pair[0].verb == pair[1].verb && pair.iter().all(|token| token.status == 0);
+            !same_method && !pair[1].answers
+        })
+    }
+
     fn swap(&mut self, column: usize, first: u16, edge: Edge, cost: u32) {
         let token = self.tokens[column];
+        let next = self.freely_from(edge.to);
         for (number, second) in self.automaton.edges.iter().enumerate() {
-            if second.from == edge.to && self.leaf(*second).is_some_and(|leaf| accepts(leaf, token)) {
+            if next[usize::from(second.from)] && self.leaf(*second).is_some_and(|leaf| accepts(leaf, token)) {
                 self.offer(column + 2, second.to, cost + SWAPPED * UNIT + 1, Move::Swap(first, number as u16));
             }
         }
+    }
+
+    /// The states that `state` leads to without a message that is owed.
+    fn freely_from(&self, state: u16) -> Vec<bool> {
+        let mut reached = vec![false; self.states];
+        reached[usize::from(state)] = true;
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for edge in self.automaton.edges.iter().filter(|edge| self.skip_cost(**edge) == 0) {
+                let (from, to) = (usize::from(edge.from), usize::from(edge.to));
+                changed |= reached[from] && !reached[to];
+                reached[to] |= reached[from];
+            }
+        }
+        reached
     }
 
     fn is_goal(&self, state: usize) -> bool {
@@ -336,7 +362,15 @@ mod tests {
         let (status, verb) =
             rest.split_once(' ').filter(|(status, _)| status.parse::<u16>().is_ok()).unwrap_or(("0", rest));
         let verb = Verb::NAMES.iter().find(|(_, name)| *name == verb).unwrap().0;
-        Token { verb, status: status.parse().unwrap(), down, credentials: false, contact: Contact::Some, late: false }
+        Token {
+            verb,
+            status: status.parse().unwrap(),
+            down,
+            credentials: false,
+            contact: Contact::Some,
+            answers: false,
+            late: false,
+        }
     }
 
     fn read(flow: &str, tokens: &[&str], blind: Blind) -> (Alignment, Vec<&'static str>) {

@@ -3,7 +3,7 @@
 use super::observed::{MediaAddress, TAGS, media_address, realms};
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::{Kind, Outcome, Role};
+use crate::call::{Kind, Outcome, Participant, Role};
 use crate::session::{CopyKind, Dialog, MessageNo, Transaction, timer};
 use crate::sip::{Facts as Has, HeaderName, Message, Method};
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl<'a> Story<'a> {
         facts.set(Fact::MediaRelay, !challenged && self.relays_media());
         let redirected =
             |(_, message): (MessageNo, &Message)| message.status().is_some_and(|s| (300..400).contains(&s));
-        facts.set(Fact::Redirected, self.responses(Method::Invite).any(redirected));
+        facts.set(Fact::Redirected, self.responses(Method::Invite).any(redirected) || self.redirected_unseen());
         facts.set(Fact::MediaMoved, moves);
     }
 
@@ -152,6 +152,9 @@ impl<'a> Story<'a> {
                     _ => None,
                 }
             }
+            Outcome::Unanswered | Outcome::Incomplete if self.refused_unseen() => {
+                Some(if self.was_heard() { Fact::Unavailable } else { Fact::NoResponse })
+            }
             Outcome::Unanswered if !self.was_heard() => Some(Fact::NoResponse),
             _ => Some(Fact::Answered),
         }
@@ -165,6 +168,31 @@ impl<'a> Story<'a> {
         let failures =
             forwarded.filter_map(|t| self.view.sip(t.final_response?).status()).filter(|status| *status >= 400);
         failures.last()
+    }
+
+    /// The last attempt was refused, as its ACK shows; with what, nothing in the capture tells.
+    fn refused_unseen(&self) -> bool {
+        self.transactions(Method::Invite).last().is_some_and(|t| t.final_response.is_none() && t.ack.is_some())
+    }
+
+    /// The caller acknowledged a failure that was not captured and turned to another server without credentials:
+    /// what it acknowledged was a 3xx (RFC 3261 8.1.3.4); a challenge is answered where it came from.
+    fn redirected_unseen(&self) -> bool {
+        let mut left: Option<Idx<Participant>> = None;
+        for t in self.transactions(Method::Invite).filter(|t| t.upstream.is_none()) {
+            let Some(request) = t.request else { continue };
+            let (to, again) = (self.view.call.message(request).to, self.view.sip(request));
+            let elsewhere = left.is_some_and(|left| left != to);
+            if elsewhere
+                && again.to_tag().is_empty()
+                && !again.has(Has::PROXY_AUTHORIZATION)
+                && !again.has(Has::AUTHORIZATION)
+            {
+                return true;
+            }
+            left = (t.final_response.is_none() && t.ack.is_some()).then_some(to);
+        }
+        false
     }
 
     fn transactions(&self, method: Method) -> impl Iterator<Item = &'a Transaction> + use<'a> {

@@ -110,6 +110,10 @@ impl Pattern {
 
     /// As a start line would say it: "200 OK", "REGISTER with credentials".
     pub fn words(&self) -> String {
+        if self.status.len() > 1 {
+            let codes: Vec<String> = self.status.iter().map(|(low, _)| low.to_string()).collect();
+            return codes.join(" or ");
+        }
         match self.status.first() {
             Some((low, high)) if low == high => match super::token::reason(*low) {
                 "" => low.to_string(),

@@ -262,6 +262,7 @@ impl<'a> Reader<'a> {
             down,
             credentials: is_request && matches!(verb, Verb::Invite | Verb::Register) && has_credentials(message),
             contact,
+            answers: false,
             late: (1..200).contains(&status) && transaction.final_response.is_some_and(|answer| answer < no),
         })
     }
@@ -300,10 +301,16 @@ impl<'a> Reader<'a> {
             blind: self.blind(hop, sees_dialog || shortcut.is_some()),
             shortcut,
         };
+        let mut before: Option<(Token, MessageNo)> = None;
         for (token, no) in all {
             if strand.tokens.len() < TOKENS {
-                strand.push(token, no);
+                let answers = before.is_some_and(|(request, asked)| {
+                    let of = |no: MessageNo| self.view.call.message(no).transaction;
+                    request.status == 0 && token.status > 0 && of(asked) == of(no)
+                });
+                strand.push(Token { answers, ..token }, no);
             }
+            before = Some((token, no));
         }
         strand
     }

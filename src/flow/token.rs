@@ -91,6 +91,8 @@ pub struct Token {
     pub credentials: bool,
     /// Contact of a REGISTER.
     pub contact: Contact,
+    /// A response that follows its own request: the two cannot have changed places.
+    pub answers: bool,
     /// A provisional response after the final one (overtaken on the wire).
     pub late: bool,
 }

@@ -1,6 +1,7 @@
 //! From a `.trace` text to packets and through the whole pipeline.
 
 pub mod packets;
+pub mod printed;
 pub mod trace;
 
 use callflow::analysis::{Analysis, Analyzer, Options};
