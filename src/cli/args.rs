@@ -39,7 +39,8 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Count packets, messages, methods, statuses and what was not understood.
     Stats(StatsArgs),
-    /// Print the page of a rule (T01 or invite-no-response) or a reference flow (bcp75/3.1 or 3.1).
+    /// Print the page of a rule (T01 or invite-no-response) or a reference flow (bcp75/3.1 or 3.1), or tell the
+    /// calls of a capture as a story.
     Explain(ExplainArgs),
     /// Write a .flow file that one or several good calls follow.
     ///
@@ -57,7 +58,7 @@ pub(super) enum Command {
 }
 
 /// What is read, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputArgs {
     /// pcap, pcapng, snoop or Network Monitor files (also gzip, zstd, lz4, xz), folders to search for them, or - for standard input.
@@ -302,9 +303,15 @@ pub(super) struct DiffArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Code or name of a rule, or name of a reference flow.
-    #[arg(value_name = "CODE-OR-FLOW")]
+    /// Code or name of a rule, name of a reference flow, or a capture.
+    #[arg(value_name = "CODE-OR-FLOW-OR-FILE")]
     pub(super) topic: String,
+    /// Of a capture: only this call; may be repeated.
+    #[arg(long = "call", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) calls: Vec<u32>,
+    /// Of a capture: TLS secrets, in the format of SSLKEYLOGFILE.
+    #[arg(long, value_name = "FILE")]
+    pub(super) keylog: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

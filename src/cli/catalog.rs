@@ -1,13 +1,13 @@
 //! `explain`, `rules` and `flows`: what is built in. Needs no capture.
 
 use super::args::{CatalogArgs, CatalogFormat, ExplainArgs, ScreenArgs};
-use super::{Status, Stop, output, pipeline};
+use super::{Status, Stop, list, output, pipeline};
 use crate::base::Error;
 use crate::flow::{BCP75, Catalog};
 use crate::report::{Paint, Style, table, write_document};
 use crate::rules::{Meta, metas};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The rule with this code or name.
 pub(super) fn rule(name: &str) -> Option<&'static Meta> {
@@ -33,9 +33,10 @@ pub(super) fn explain(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, 
     let text = match (rule(name), flow(name)) {
         (Some(meta), _) => meta.page,
         (None, Some((_, text))) => text,
+        (None, None) if Path::new(name).exists() => return list::stories(args, screen),
         (None, None) => {
             let text = format!(
-                "'{name}' is neither a rule nor a reference flow; `callflow rules` and `callflow flows` list them"
+                "'{name}' is neither a rule nor a reference flow nor a file; `callflow rules` and `callflow flows` list the first two"
             );
             return Err(Error::Usage(text).into());
         }

@@ -1,12 +1,12 @@
 //! `calls`, `ladder`, `show` and `stats`: what was seen, without judging the run by it.
 
-use super::args::{InputArgs, LadderArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
+use super::args::{ExplainArgs, InputArgs, LadderArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
 use super::output::Output;
 use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
 use crate::report::ladder::Ladder;
-use crate::report::{FORMATS, Report, count, draw, heading, short_finding, show, stats, table};
+use crate::report::{FORMATS, Paint, Report, count, draw, heading, short_finding, show, stats, story, table};
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
@@ -61,6 +61,27 @@ pub(super) fn show(args: &ShowArgs, screen: ScreenArgs) -> Result<Status, Stop> 
                 return Err(Error::Usage(format!("call {} has {held}, not {}", view.number + 1, no.at() + 1)).into());
             }
             show::write(report, view, only, output.style, &mut output.out)?;
+        }
+        Ok(has_calls(report))
+    })
+}
+
+/// Runs `callflow explain FILE`: each call as a story, and the findings in short.
+pub(super) fn stories(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    let input =
+        InputArgs { files: vec![args.topic.clone().into()], keylog: args.keylog.clone(), ..InputArgs::default() };
+    let select = SelectArgs { calls: args.calls.clone(), ..SelectArgs::default() };
+    for_each(&input, &select, None, screen, |report, output| {
+        for (at, view) in report.calls().enumerate() {
+            if at > 0 {
+                writeln!(output.out)?;
+            }
+            heading(report, view, output.style, &mut output.out)?;
+            writeln!(output.out)?;
+            write!(output.out, "{}", output.style.paragraph(Paint::Plain, &story(view), 2))?;
+            for finding in report.findings_of(view.number) {
+                short_finding(finding, 2, output.style, &mut output.out)?;
+            }
         }
         Ok(has_calls(report))
     })

@@ -9,6 +9,7 @@ mod json;
 mod json_layout;
 pub mod ladder;
 mod ladder_text;
+mod narrate;
 #[cfg(test)]
 mod samples;
 pub mod show;
@@ -23,6 +24,7 @@ mod words;
 
 pub use json::{Json, Ndjson, write_document};
 pub use ladder_text::draw;
+pub use narrate::story;
 pub use style::{Paint, Style, count, shorten};
 pub use tell::{heading, short_finding};
 pub use text::Text;

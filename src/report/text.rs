@@ -4,7 +4,7 @@
 use super::ladder::Ladder;
 use super::style::{Paint, Style, count};
 use super::tell::{self, heading, is_error, is_success, rank, severity, short_finding};
-use super::{Format, Report, escape, ladder_text, verdict, words};
+use super::{Format, Report, escape, ladder_text, narrate, verdict, words};
 use crate::analysis::CallView;
 use crate::flow::Verdict;
 use crate::rules::{Finding, Severity};
@@ -162,6 +162,8 @@ impl<'a> Page<'a, '_> {
     fn in_full(&mut self, view: CallView<'_>) -> io::Result<()> {
         writeln!(self.out)?;
         heading(self.report, view, self.style, self.out)?;
+        writeln!(self.out)?;
+        write!(self.out, "{}", self.style.paragraph(Paint::Plain, &narrate::story(view), 2))?;
         let worst = self.report.findings_of(view.number).map(rank).max();
         let is_worst = |finding: &&Finding| Some(rank(finding)) == worst;
         for finding in self.report.findings_of(view.number).filter(is_worst) {

@@ -24,5 +24,6 @@ mod messages;
 mod order;
 mod rules;
 mod scaling;
+mod story;
 mod support;
 mod torture;

@@ -85,12 +85,8 @@ fn edited(edit: Edit, messages: &[Printed], at: usize) -> Option<Vec<Printed>> {
 }
 
 /// What no capture from there can tell; docs/flows.md argues each.
-const UNKNOWABLE: [(&str, Tap, &str); 4] = [
-    ("3.4", Tap::All, "F1"),
-    ("3.4", Tap::Caller, "F1"),
-    ("3.7", Tap::Callee, "F8"),
-    ("3.10", Tap::All, "F4"),
-];
+const UNKNOWABLE: [(&str, Tap, &str); 4] =
+    [("3.4", Tap::All, "F1"), ("3.4", Tap::Caller, "F1"), ("3.7", Tap::Callee, "F8"), ("3.10", Tap::All, "F4")];
 
 /// A call, and what is said of it.
 struct Answer {
