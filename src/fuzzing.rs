@@ -9,8 +9,8 @@ use crate::base::{Anomalies, Batch, Endpoint, LinkType, PacketMeta, Timestamp, l
 use crate::capture::{CaptureFile, CaptureInfo, More, Source};
 use crate::flow::{self, Catalog};
 use crate::net::{
-    self, Decoded, Defragmenter, Fragment, KeyLog, Sctp, SctpMessages, Segment, StreamData, StreamEvent, Streams,
-    TcpFlags,
+    self, Decoded, Defragmenter, Fragment, RsaKey, Sctp, SctpMessages, Segment, StreamData, StreamEvent, Streams,
+    TcpFlags, TlsKeys,
 };
 use crate::report::{self, FORMATS, Report, Selection, Style};
 use crate::rules;
@@ -162,7 +162,7 @@ impl Wire {
 
     fn new(keys: &[u8]) -> Self {
         Self {
-            streams: Streams::new(KeyLog::parse(keys)),
+            streams: Streams::new(TlsKeys::new(keys, RsaKey::parse(keys).unwrap_or_default())),
             anomalies: Anomalies::default(),
             events: Vec::new(),
             frame: 0,
@@ -226,7 +226,7 @@ pub fn tcp(input: &[u8]) {
     assert!(told <= bytes);
 }
 
-/// A key log up to a NUL, then pieces with the head `[side]`, whose top bit says that they are lost.
+/// A key log with private keys up to a NUL, then pieces with the head `[side]`, whose top bit says that they are lost.
 pub fn tls(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
     let (keys, records) = input.split_at(end);

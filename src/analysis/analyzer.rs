@@ -6,8 +6,8 @@ use super::{Analysis, Skipped, Stats, agents, icmp};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
-    self, Decoded, Defragmenter, KeyLog, Relayed, Sctp, SctpMessage, SctpMessages, Segment, StreamData, StreamEvent,
-    Streams,
+    self, Decoded, Defragmenter, Relayed, Sctp, SctpMessage, SctpMessages, Segment, StreamData, StreamEvent, Streams,
+    TlsKeys,
 };
 use crate::session::Seen;
 use crate::sip::{Facts, Framed, Framer, Probe, probe};
@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Options {
     /// TLS secrets in the format of SSLKEYLOGFILE.
     pub key_log: Vec<u8>,
+    /// Private keys of TLS servers, for sessions whose suite exchanges its keys with RSA.
+    pub rsa_keys: Vec<net::RsaKey>,
     /// UDP ports whose every datagram is SIP, however odd it looks.
     pub sip_ports: Vec<u16>,
 }
@@ -57,9 +59,9 @@ const CHUNK: usize = 1024;
 
 impl Analyzer {
     /// An analyzer that has seen nothing yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
         Self {
-            streams: Streams::new(KeyLog::parse(&options.key_log)),
+            streams: Streams::new(TlsKeys::new(&options.key_log, std::mem::take(&mut options.rsa_keys))),
             options,
             defragmenter: Defragmenter::default(),
             sctp: SctpMessages::default(),

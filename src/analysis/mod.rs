@@ -6,6 +6,7 @@ mod icmp;
 mod intake;
 mod stats;
 
+pub use crate::net::RsaKey;
 pub use analyzer::{Analyzer, Options};
 pub use stats::{AddressPair, Skipped, Stats};
 

@@ -2,7 +2,7 @@
 
 use super::args::InputArgs;
 use super::say;
-use crate::analysis::{Analysis, Analyzer, Options};
+use crate::analysis::{Analysis, Analyzer, Options, RsaKey};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
 use crate::flow::{self, FlowMatch};
@@ -59,6 +59,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         }
     };
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
+    let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let opened = capture::open(files);
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
@@ -66,7 +67,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         None => opened.source,
         Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
     };
-    let mut analyzer = Analyzer::new(Options { key_log, sip_ports: input.decode_as.clone() });
+    let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports: input.decode_as.clone() });
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
@@ -106,6 +107,13 @@ fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar
     }
     progress.finish_and_clear();
     whole
+}
+
+/// Reads a file of `--rsa-key`; an error tells nothing of what stands there.
+fn rsa_keys(path: &Path) -> Result<Vec<RsaKey>, Error> {
+    let told = |why: &dyn std::fmt::Display| Error::Usage(format!("--rsa-key {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| told(&error))?;
+    RsaKey::parse(&pem).map_err(|why| told(&why))
 }
 
 /// Reads the file of `--passwords`; an error names its line and nothing that stands there.

@@ -39,7 +39,7 @@ pub use layers::{StreamData, StreamEvent};
 pub use relayed::Relayed;
 pub use sctp::{Sctp, SctpMessage, SctpMessages};
 pub use tcp::Streams;
-pub use tls::KeyLog;
+pub use tls::{RsaKey, TlsKeys};
 
 use crate::base::{AnomalyKind, Endpoint, LinkType, Transport};
 use std::net::IpAddr;
