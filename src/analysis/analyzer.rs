@@ -1,8 +1,9 @@
 //! Packets in, an [`Analysis`] out. File, live view and tests all drive this one machine; they differ
 //! only in who fills the batches.
 
-use super::intake::{Chunk, Item, Origin, Raw, Sort, sort, sort_datagram};
-use super::{Analysis, Skipped, Stats, agents, icmp};
+use super::agents::{self, Clocks};
+use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
+use super::{Analysis, Skipped, Stats, icmp};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -40,7 +41,7 @@ pub struct Analyzer {
     framed: Vec<Framed>,
     skipped: BTreeMap<&'static str, Skipped>,
     /// Messages that capture agents passed on, by position in the analysis.
-    relayed: Vec<(usize, u64)>,
+    relayed: Vec<(usize, Passed)>,
     /// Messages of the last batch, not yet in `analysis`.
     parsed: Vec<Seen>,
     analysis: Analysis,
@@ -129,6 +130,7 @@ impl Analyzer {
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
         agents::number_sendings(&mut self.analysis.seen, &self.relayed);
+        let clocks = Clocks::new(&self.analysis.seen, &self.relayed);
         let Self { ids, mut analysis, skipped, .. } = self;
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
@@ -138,7 +140,7 @@ impl Analyzer {
         }
         let seen = &analysis.seen;
         let (calls, counted) = rayon::join(
-            || groups.par_iter().map(|group| call::build(seen, group, end)).collect::<Vec<_>>(),
+            || groups.par_iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect::<Vec<_>>(),
             || Stats::of_messages(seen),
         );
         let packets = analysis.stats.packets;
@@ -322,10 +324,8 @@ impl Analyzer {
     fn keep(&mut self, raws: Vec<Raw>) {
         let parsed = std::mem::take(&mut self.parsed);
         let start = self.analysis.seen.len() + parsed.len();
-        for (at, raw) in raws.iter().enumerate().filter(|(_, raw)| raw.agent != 0) {
-            self.relayed.push((start + at, raw.agent));
-            // The agent's clock is the one that these messages are judged by.
-            self.analysis.last = self.analysis.last.max(Some(raw.time));
+        for (at, raw) in raws.iter().enumerate() {
+            self.relayed.extend(raw.passed.map(|passed| (start + at, passed)));
         }
         (self.parsed, ()) = rayon::join(|| raws.into_par_iter().map(Raw::parse).collect(), || self.file(parsed));
     }

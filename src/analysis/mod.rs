@@ -98,7 +98,7 @@ impl<'a> CallView<'a> {
 
     /// How long the capture goes on after `time`; zero when it ends before.
     pub fn capture_after(self, time: Timestamp) -> std::time::Duration {
-        self.analysis.last.map_or(std::time::Duration::ZERO, |last| last.since(time))
+        self.call.watched_until.since(time)
     }
 
     /// Dialog messages need their index.

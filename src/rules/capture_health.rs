@@ -180,7 +180,7 @@ fn twice(analysis: &Analysis) -> Option<Finding> {
     let frames = frames_of(copies);
     let summary = format!("{count} SIP messages are in the capture more than once although they were sent once");
     let detail = "The same packet was copied at several points (a mirror port that copies both directions of two ports, the \"any\" interface, \
-                  a VLAN trunk with tagged and untagged copies, or merged files). They are not retransmissions and are not counted as such. \
+                  a VLAN trunk with tagged and untagged copies, several capture agents, or merged files). They are not retransmissions and are not counted as such. \
                   Nothing is wrong with the calls.";
     Some(Finding::new(&TWICE, Vec::new(), summary, detail).frames(frames))
 }

@@ -3,6 +3,7 @@
 //! With `CALLFLOW_ENCAPSULATIONS=DIR` each form is written to DIR as a pcap file, to be held against
 //! other programs.
 
+mod agents;
 mod hostile;
 mod table;
 mod wire;
@@ -101,43 +102,6 @@ fn write(folder: &Path, row: &Row, frames: &[Vec<u8>]) {
     }
     let name: String = row.name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
     std::fs::write(folder.join(name).with_extension("pcap"), file).unwrap();
-}
-
-#[test]
-fn relayed_messages_have_the_time_of_their_agent() {
-    for name in ["HEP 3", "HEP 2", "HEP 3 over TCP"] {
-        let row = TABLE.iter().find(|row| row.name == name).unwrap();
-        let told = tell(row.link, &(row.wrap)(&wire::call("UDP")));
-        for (seen, number) in told.analysis.seen.iter().zip(0..) {
-            assert_eq!(seen.time.as_nanos(), wire::agent_time(number), "{name}");
-        }
-    }
-}
-
-#[test]
-fn a_message_told_by_two_agents_is_one_captured_twice_and_sent_again_is_a_retransmission() {
-    let call = wire::call("UDP");
-    let report = |sip: &wire::Sip, agent: u32| {
-        wire::outer_udp(9060, &wire::hep3(sip, 17, agent, &wire::hep_chunk(0, 15, &sip.text)))
-    };
-    // The INVITE goes out twice, 20 ms apart on the clock of the capture; both agents know both.
-    let again = wire::Sip { number: 50, text: call[0].text.clone(), from_caller: true };
-    let mut frames = Vec::new();
-    for sip in [&call[0], &again].into_iter().chain(&call[1..]) {
-        frames.extend([report(sip, 1), report(sip, 2)]);
-    }
-    let told = tell(1, &frames);
-    let stats = &told.analysis.stats;
-    assert_eq!((stats.messages, stats.captured_twice, stats.retransmissions), (16, 8, 1));
-}
-
-#[test]
-fn a_message_in_the_capture_and_passed_on_by_an_agent_is_one() {
-    let call = wire::call("UDP");
-    let report = |sip: &wire::Sip| wire::outer_udp(9060, &wire::hep3_now(sip));
-    let frames: Vec<Vec<u8>> = call.iter().flat_map(|sip| [report(sip), sip.eth()]).collect();
-    let stats = tell(1, &frames).analysis.stats;
-    assert_eq!((stats.messages, stats.captured_twice, stats.retransmissions), (14, 7, 0));
 }
 
 #[test]
