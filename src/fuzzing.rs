@@ -54,25 +54,34 @@ pub fn decode(input: &[u8]) {
     let frame = input.0;
     for cut in [0, 1000] {
         let decoded = net::decode(LinkType(u16::from_be_bytes(link)), frame, frame.len() as u32 + cut);
-        let payload = match decoded {
-            Decoded::Datagram(datagram) => datagram.payload,
-            Decoded::Segment(segment) => segment.payload,
-            Decoded::Fragment(fragment) => fragment.payload,
-            Decoded::Sctp(packet) => packet.chunks,
-            Decoded::Icmp(error) => error.quoted.payload,
-            Decoded::Relayed(relayed) => {
-                black_box(relayed.content());
-                relayed.payload
-            }
-            Decoded::Skipped(skip) => {
-                assert!(skip.offset as usize <= frame.len());
-                black_box((skip.anomaly(), skip.name(), skip.text()));
-                continue;
-            }
-        };
-        assert!(payload.is_empty() || frame.as_ptr_range().contains(&payload.as_ptr()));
-        assert!(payload.len() <= frame.len());
+        match decoded {
+            Decoded::Aggregate(all) => all.frames().for_each(|inner| one(frame, inner)),
+            decoded => one(frame, decoded),
+        }
     }
+}
+
+/// Whatever holds of one thing that `frame` holds.
+fn one(frame: &[u8], decoded: Decoded<'_>) {
+    let payload = match decoded {
+        Decoded::Datagram(datagram) => datagram.payload,
+        Decoded::Segment(segment) => segment.payload,
+        Decoded::Fragment(fragment) => fragment.payload,
+        Decoded::Sctp(packet) => packet.chunks,
+        Decoded::Icmp(error) => error.quoted.payload,
+        Decoded::Relayed(relayed) => {
+            black_box(relayed.content());
+            relayed.payload
+        }
+        Decoded::Skipped(skip) => {
+            assert!(skip.offset as usize <= frame.len());
+            black_box((skip.anomaly(), skip.name(), skip.text()));
+            return;
+        }
+        Decoded::Aggregate(_) => unreachable!("an aggregate in an aggregate"),
+    };
+    assert!(payload.is_empty() || frame.as_ptr_range().contains(&payload.as_ptr()));
+    assert!(payload.len() <= frame.len());
 }
 
 /// Pieces with the head `[flags, identification, offset, offset, time, missing]`.

@@ -182,10 +182,18 @@ impl Analyzer {
 
     /// An IP datagram put together, or as much of it as was captured.
     fn reassembled(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
+        match net::decode_ip(&whole.bytes) {
+            Decoded::Aggregate(all) => all.frames().for_each(|frame| self.inner(frame, whole, interface, raws)),
+            decoded => self.inner(decoded, whole, interface, raws),
+        }
+    }
+
+    /// What is in such a datagram.
+    fn inner(&mut self, decoded: Decoded<'_>, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
         let share = |part: &[u8]| whole.bytes.slice_ref(part);
         let origin = Origin { frames: whole.frames.clone(), time: whole.time, interface };
         let frame = whole.frames.last();
-        match net::decode_ip(&whole.bytes) {
+        match decoded {
             Decoded::Datagram(datagram) => match sort_datagram(&datagram, &self.options.sip_ports) {
                 Sort::Sip(at) => raws.push(origin.datagram(&datagram, share(&datagram.payload[at..]))),
                 other => self.skip(other.name(), frame),
@@ -203,7 +211,7 @@ impl Analyzer {
                     self.analysis.anomalies.add(odd);
                 }
             }
-            Decoded::Icmp(_) | Decoded::Fragment(_) => {}
+            Decoded::Icmp(_) | Decoded::Fragment(_) | Decoded::Aggregate(_) => {}
         }
     }
 

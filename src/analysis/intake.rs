@@ -48,24 +48,31 @@ impl<'a> Chunk<'a> {
     pub(super) fn decode(batch: &'a Batch, packets: &'a [PacketMeta], ports: &[u16]) -> Self {
         let mut chunk = Self { items: Vec::new(), skipped: BTreeMap::new() };
         for meta in packets {
-            let data = batch.data(meta);
-            match net::decode(meta.link, data, meta.original) {
-                Decoded::Datagram(datagram) => chunk.datagram(batch, meta, &datagram, ports),
-                Decoded::Segment(segment) => chunk.items.push(Item::Segment(*meta, segment)),
-                Decoded::Fragment(fragment) => chunk.items.push(Item::Fragment(*meta, fragment)),
-                Decoded::Sctp(packet) => chunk.items.push(Item::Sctp(*meta, packet)),
-                Decoded::Icmp(error) => chunk.items.push(Item::Icmp(*meta, error)),
-                Decoded::Relayed(relayed) => chunk.relayed(batch, meta, &relayed, ports),
-                Decoded::Skipped(skip) => {
-                    let skipped = Skipped { unread: skip.hides(), ..Skipped::one(meta.frame) };
-                    chunk.skipped.entry(skip.name()).or_default().merge(skipped);
-                    if let Some(kind) = skip.anomaly() {
-                        chunk.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
-                    }
-                }
+            match net::decode(meta.link, batch.data(meta), meta.original) {
+                Decoded::Aggregate(all) => all.frames().for_each(|frame| chunk.take(batch, meta, frame, ports)),
+                decoded => chunk.take(batch, meta, decoded, ports),
             }
         }
         chunk
+    }
+
+    fn take(&mut self, batch: &Batch, meta: &PacketMeta, decoded: Decoded<'a>, ports: &[u16]) {
+        match decoded {
+            Decoded::Datagram(datagram) => self.datagram(batch, meta, &datagram, ports),
+            Decoded::Segment(segment) => self.items.push(Item::Segment(*meta, segment)),
+            Decoded::Fragment(fragment) => self.items.push(Item::Fragment(*meta, fragment)),
+            Decoded::Sctp(packet) => self.items.push(Item::Sctp(*meta, packet)),
+            Decoded::Icmp(error) => self.items.push(Item::Icmp(*meta, error)),
+            Decoded::Relayed(relayed) => self.relayed(batch, meta, &relayed, ports),
+            Decoded::Skipped(skip) => {
+                let skipped = Skipped { unread: skip.hides(), ..Skipped::one(meta.frame) };
+                self.skipped.entry(skip.name()).or_default().merge(skipped);
+                if let Some(kind) = skip.anomaly() {
+                    self.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
+                }
+            }
+            Decoded::Aggregate(_) => {} // not within one
+        }
     }
 
     fn datagram(&mut self, batch: &Batch, meta: &PacketMeta, datagram: &Datagram<'_>, ports: &[u16]) {

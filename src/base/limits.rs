@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Tunnels within tunnels; real captures have two or three.
 pub const TUNNEL_DEPTH: u8 = 8;
+/// Frames in one aggregate of IEEE 802.11; with 11,454 bytes at most it has some hundred.
+pub const AGGREGATED_FRAMES: usize = 256;
 /// IP datagrams waiting for fragments at once.
 pub const DEFRAG_DATAGRAMS: usize = 4096;
 /// Bytes held of such datagrams; one of them has up to 2^16.
