@@ -5,11 +5,13 @@
 
 mod agents;
 mod hostile;
+mod streams;
 mod table;
 mod wire;
 
 use crate::support::packets::START;
-use crate::support::{Told, tell_batch};
+use crate::support::{Told, tell_batch, tell_batch_with};
+use callflow::analysis::{Options, RsaKey};
 use callflow::base::{Batch, LinkType, PacketMeta, Transport};
 use callflow::call::Outcome;
 use std::path::Path;
@@ -39,6 +41,12 @@ fn batch(link: u16, frames: &[Vec<u8>]) -> Batch {
 
 fn tell(link: u16, frames: &[Vec<u8>]) -> Told {
     tell_batch(&batch(link, frames))
+}
+
+/// What opens the TLS of a row: the key log of its recording, or a private key.
+fn keys(row: &Row) -> Options {
+    let rsa_keys = RsaKey::parse(include_bytes!("../../../testdata/tls/rsa/server.pem")).unwrap();
+    Options { key_log: row.keys.into(), rsa_keys, ..Options::default() }
 }
 
 /// What is wrong with what was made of a row; nothing if it is the standard call.
@@ -79,7 +87,7 @@ fn the_standard_call_is_found_in_every_encapsulation() {
         if let Some(folder) = &folder {
             write(Path::new(folder), row, &frames);
         }
-        let told = tell(row.link, &frames);
+        let told = tell_batch_with(&batch(row.link, &frames), keys(row));
         println!(
             "{:<34} {:>4}  {} of 7",
             row.name,

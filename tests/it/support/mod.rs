@@ -25,7 +25,12 @@ pub fn tell(text: &str) -> Told {
 
 /// Runs the whole pipeline on packets.
 pub fn tell_batch(batch: &Batch) -> Told {
-    let mut analyzer = Analyzer::new(Options::default());
+    tell_batch_with(batch, Options::default())
+}
+
+/// The same with what a user may tell.
+pub fn tell_batch_with(batch: &Batch, options: Options) -> Told {
+    let mut analyzer = Analyzer::new(options);
     analyzer.push(batch);
     judge(analyzer)
 }
