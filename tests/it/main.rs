@@ -23,5 +23,6 @@ mod messages;
 mod order;
 mod rules;
 mod scaling;
+mod secured;
 mod support;
 mod torture;

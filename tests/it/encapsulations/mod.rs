@@ -5,9 +5,9 @@
 
 mod agents;
 mod hostile;
-mod streams;
+pub mod streams;
 mod table;
-mod wire;
+pub mod wire;
 
 use crate::support::packets::START;
 use crate::support::{Told, tell_batch, tell_batch_with};
@@ -19,7 +19,7 @@ use std::time::Duration;
 use table::{Row, TABLE};
 
 /// Frames of one link type, 10 ms apart, in one batch.
-fn batch(link: u16, frames: &[Vec<u8>]) -> Batch {
+pub fn batch(link: u16, frames: &[Vec<u8>]) -> Batch {
     let mut batch = Batch::default();
     let mut bytes = Vec::new();
     for (at, frame) in frames.iter().enumerate() {
