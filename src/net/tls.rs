@@ -3,6 +3,8 @@
 //! The two hello messages say which keys a connection uses; everything else of the handshake only
 //! matters for when keys change, or for the master secret that an RSA key opens.
 
+mod alert;
+mod certificate;
 mod exchange;
 mod hello;
 mod keys;
@@ -14,6 +16,7 @@ pub use rsa::RsaKey;
 
 use bytes::Bytes;
 
+use self::alert::ALERT;
 use self::exchange::Exchange;
 use self::hello::{ClientHello, ServerHello, TLS10, TLS11, TLS12, TLS13};
 use self::record::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Header, Protection, Suite};
@@ -150,6 +153,7 @@ impl Tls {
         match &mut from.epoch {
             Epoch::Clear => match header.kind {
                 HANDSHAKE => self.handshake(side, body, now, context),
+                ALERT => self.alert(side, body, now, context),
                 // Around a HelloRetryRequest it means nothing (RFC 8446 D.4).
                 CHANGE_CIPHER_SPEC if self.server.is_some() && !tls13 => {
                     self.change_cipher_spec(side, context);
@@ -161,6 +165,7 @@ impl Tls {
                 _ => {}
             },
             // In TLS 1.3 other types are never protected (RFC 8446 5).
+            _ if tls13 && header.kind == ALERT => self.alert(side, body, now, context),
             _ if tls13 && header.kind != APPLICATION_DATA => {}
             Epoch::Closed => self.tell(now, context),
             Epoch::Handshake(protection) | Epoch::Application(protection) => {
@@ -190,6 +195,7 @@ impl Tls {
                 content.push(side, true, Piece { now, data: StreamData::Bytes(Bytes::from(plain)) }, context);
             }
             HANDSHAKE => self.handshake(side, &plain, now, context),
+            ALERT => self.alert(side, &plain, now, context),
             CHANGE_CIPHER_SPEC => self.change_cipher_spec(side, context),
             _ => {}
         }
@@ -262,7 +268,7 @@ impl Tls {
         }
         if self.server.as_ref().is_none_or(|hello| hello.version != TLS13) {
             let is_client = self.client.as_ref().is_some_and(|(client, _)| *client == side);
-            self.exchange.note(is_client, kind, message, body);
+            self.exchange.note(is_client, kind, message, context.keys.has_rsa());
         }
     }
 
@@ -309,18 +315,37 @@ impl Tls {
             return;
         }
         let [a, b] = context.ends;
-        let text = match (&self.client, &self.server) {
-            (None, _) => {
+        let text = match &self.client {
+            None => {
                 format!("TLS between {a} and {b}: its handshake is not in the capture, so no key can be found")
             }
-            (Some((client, hello)), server) => {
-                let (client, peer) = if *client == 0 { (a, b) } else { (b, a) };
-                let name = hello.server_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-                let version = server.as_ref().map_or(0, |hello| hello.version);
-                format!("{} from {client} to {peer}{name} stays encrypted: {}", named(version), self.needed(context))
+            Some(_) => {
+                let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}"));
+                let certificate = certificate.unwrap_or_default();
+                format!("{} stays encrypted: {}{certificate}", self.name(context), self.needed(context))
             }
         };
         context.anomaly(AnomalyKind::EncryptedTls, now, text);
+    }
+
+    /// Says that `side` ended the connection with an error.
+    fn alert(&mut self, side: usize, body: &[u8], now: Now, context: &mut Context<'_>) {
+        let tls13 = self.server.as_ref().is_some_and(|hello| hello.version == TLS13);
+        let Some(alert) = alert::fatal(body, tls13) else { return };
+        let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}")).unwrap_or_default();
+        let text =
+            format!("{}: {} ended it with the alert {alert}{certificate}", self.name(context), context.ends[side]);
+        context.anomaly(AnomalyKind::TlsAlert, now, text);
+    }
+
+    /// Version, ends and the host name asked for.
+    fn name(&self, context: &Context<'_>) -> String {
+        let [a, b] = context.ends;
+        let (client, hello) = self.client.as_ref().map_or((0, None), |(client, hello)| (*client, Some(hello)));
+        let (client, peer) = if client == 0 { (a, b) } else { (b, a) };
+        let name = hello.and_then(|hello| hello.server_name.as_ref()).map(|name| format!(" ({name})"));
+        let version = self.server.as_ref().map_or(0, |hello| hello.version);
+        format!("{} from {client} to {peer}{}", named(version), name.unwrap_or_default())
     }
 
     fn needed(&self, context: &Context<'_>) -> String {
@@ -656,7 +681,7 @@ mod tests {
         assert_says(recorded_rsa!("aes128-sha.txt"), OTHER, &["not that of the server's certificate"]);
         let wire = play("", &recording(recorded_rsa!("aes128-sha.txt")).1, 1000, |_, _| false);
         let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
-        assert!(told.first.text.ends_with("a CLIENT_RANDOM line or the server's RSA key"), "{}", told.first.text);
+        assert!(told.first.text.contains("a CLIENT_RANDOM line or the server's RSA key;"), "{}", told.first.text);
     }
 
     #[test]
@@ -677,6 +702,35 @@ mod tests {
         wire.finish();
         assert!(wire.told(0).starts_with('<') && wire.told(0).ends_with(r"lost>two two\n"), "{}", wire.told(0));
         assert_eq!(wire.told(1), ANSWERED);
+    }
+
+    #[test]
+    fn alerts_and_the_certificate_of_the_server_are_told() {
+        let told = |text: &str, kind| {
+            let wire = play("", &recording(text).1, 1000, |_, _| false);
+            wire.anomalies.of(kind).map(|told| (told.count, told.first.text.clone().into_owned())).unwrap()
+        };
+        let (count, text) = told(recorded!("unknown-ca"), AnomalyKind::TlsAlert);
+        assert_eq!(count, 1);
+        for word in ["TLS 1.2 from", "192.0.2.1:5060 ended it with the alert unknown_ca", "CN=sip.example.com, valid"] {
+            assert!(text.contains(word), "{word} in {text}");
+        }
+        let (_, text) = told(recorded!("handshake-failure"), AnomalyKind::TlsAlert);
+        assert!(text.ends_with("192.0.2.2:5060 ended it with the alert handshake_failure"), "{text}");
+        let (_, text) = told(recorded_rsa!("ecdhe.txt"), AnomalyKind::EncryptedTls);
+        assert!(text.contains("; the server's certificate is that of CN=sip.example.com, valid until"), "{text}");
+    }
+
+    #[test]
+    fn records_out_of_order_are_told_and_cost_their_direction_only() {
+        let (keys, mut sent) = recording(recorded!("tls-aes-128-gcm-sha256"));
+        let data: Vec<usize> =
+            (0..sent.len()).filter(|at| sent[*at].0 == 0 && sent[*at].1[0] == APPLICATION_DATA).collect();
+        let [.., one, two, _] = data[..] else { panic!("{data:?}") };
+        sent.swap(one, two);
+        let wire = play(&keys, &sent, 1000, |_, _| false);
+        assert_eq!((wire.told(0).as_str(), wire.told(1).as_str()), (r"one\n", ANSWERED));
+        assert!(wire.count(AnomalyKind::MalformedRecord) > 0);
     }
 
     #[test]

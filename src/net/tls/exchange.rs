@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
+use super::certificate;
 use super::hello::{ClientHello, ServerHello};
 use super::keys::{self, Hash, KeyLog, Secrets};
 use super::rsa::RsaKey;
-use crate::base::limits;
+use crate::base::{Timestamp, limits};
 
 /// Handshake messages that count here (RFC 5246 7.4).
 const CLIENT_HELLO: u8 = 1;
@@ -66,11 +67,11 @@ impl TlsKeys {
         }
     }
 
-    /// The premaster secret of a key exchange, by the key that the certificates name; if they were not
+    /// The premaster secret of a key exchange, by the key that the certificate names; if that was not
     /// captured, by any.
-    fn premaster(&mut self, certificates: &[u8], encrypted: &[u8]) -> Result<Vec<u8>, &'static str> {
+    fn premaster(&mut self, certificate: &[u8], encrypted: &[u8]) -> Result<Vec<u8>, &'static str> {
         let mut tried = false;
-        for key in self.rsa.iter().filter(|key| certificates.is_empty() || key.is_of(certificates)) {
+        for key in self.rsa.iter().filter(|key| certificate.is_empty() || key.is_of(certificate)) {
             if self.operations >= limits::RSA_OPERATIONS {
                 return Err("more sessions than RSA keys are tried on; a key log has no such limit");
             }
@@ -102,7 +103,9 @@ pub(super) struct Exchange {
     messages: [Vec<u8>; 3],
     /// Something of them is missing or was too long to keep.
     broken: bool,
-    certificates: Vec<u8>,
+    gap: bool,
+    /// The server's own one.
+    certificate: Vec<u8>,
     encrypted: Vec<u8>,
     ticket: Vec<u8>,
     master: Option<Vec<u8>>,
@@ -112,7 +115,9 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Notes a message. `client`: it comes from the client.
-    pub(super) fn note(&mut self, client: bool, kind: u8, message: &[u8], body: &[u8]) {
+    /// `whole`: all of them may be needed.
+    pub(super) fn note(&mut self, client: bool, kind: u8, message: &[u8], whole: bool) {
+        let body = message.get(4..).unwrap_or_default();
         let place = match (client, kind) {
             (true, CLIENT_HELLO) => 0,
             (false, _) => 1,
@@ -121,13 +126,15 @@ impl Exchange {
         let kept: usize = self.messages.iter().map(Vec::len).sum();
         // A HelloRequest does not count (RFC 5246 7.4.1.1); nor does what follows the key exchange.
         let counts = kind != 0 && (!client || self.encrypted.is_empty()) && kind != NEW_SESSION_TICKET;
-        if counts && kept + message.len() <= limits::HANDSHAKE_BYTES {
+        if counts && !whole {
+            self.broken = true;
+        } else if counts && kept + message.len() <= limits::HANDSHAKE_BYTES {
             self.messages[place].extend_from_slice(message);
         } else if counts {
             self.broken = true;
         }
         match (client, kind) {
-            (false, CERTIFICATE) => self.certificates = body.to_vec(),
+            (false, CERTIFICATE) => self.certificate = certificate::first(body).unwrap_or_default().to_vec(),
             (true, CLIENT_KEY_EXCHANGE) => self.encrypted = body.get(2..).unwrap_or_default().to_vec(),
             // Lifetime hint, then the ticket with its length (RFC 5077 3.3).
             (false, NEW_SESSION_TICKET) => self.ticket = body.get(6..).unwrap_or_default().to_vec(),
@@ -138,6 +145,12 @@ impl Exchange {
     /// Bytes of the handshake are not in the capture.
     pub(super) fn gap(&mut self) {
         self.broken = true;
+        self.gap = true;
+    }
+
+    /// What the server's certificate says of itself, unless the session was opened.
+    pub(super) fn certificate(&self, now: Timestamp) -> Option<String> {
+        certificate::describe(&self.certificate, now)
     }
 
     /// Why there is no master secret.
@@ -153,9 +166,9 @@ impl Exchange {
                 Err(why) => self.why = Some(why),
             }
             self.messages = Default::default();
-            self.certificates = Vec::new();
         }
         let master = self.master.as_ref()?;
+        self.certificate = Vec::new();
         keys.remember(&server.session, master);
         keys.remember(&self.ticket, master);
         Some(master.clone())
@@ -165,7 +178,7 @@ impl Exchange {
         if let Some(logged) = keys.logged(&hello.random).filter(|secrets| !secrets.master.is_empty()) {
             return Ok(logged.master.clone());
         }
-        if self.encrypted.is_empty() && self.broken {
+        if self.encrypted.is_empty() && self.gap {
             return Err("its key exchange is not in the capture");
         }
         if self.encrypted.is_empty() {
@@ -178,7 +191,7 @@ impl Exchange {
         if !keys.has_rsa() {
             return Err("there is no RSA key");
         }
-        let premaster = keys.premaster(&self.certificates, &self.encrypted)?;
+        let premaster = keys.premaster(&self.certificate, &self.encrypted)?;
         let hash = server.hash().ok_or("its cipher suite is not known")?;
         let master = if server.extended_master_secret {
             if self.broken {

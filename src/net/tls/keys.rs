@@ -107,7 +107,7 @@ pub(super) fn master_secret(hash: Hash, premaster: &[u8], seed: &[&[u8]]) -> Opt
 /// Digest of handshake messages (RFC 7627 3).
 pub(super) fn digest(hash: Hash, messages: &[&[u8]]) -> Vec<u8> {
     fn of<D: Digest>(messages: &[&[u8]]) -> Vec<u8> {
-        messages.iter().fold(D::new(), |digest, part| digest.chain_update(part)).finalize().to_vec()
+        messages.iter().fold(D::new(), D::chain_update).finalize().to_vec()
     }
     match hash {
         Hash::Md5Sha1 => [of::<Md5>(messages), of::<Sha1>(messages)].concat(),

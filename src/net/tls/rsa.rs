@@ -61,9 +61,9 @@ impl RsaKey {
         })
     }
 
-    /// Whether this may be the key of a chain of certificates.
-    pub(super) fn is_of(&self, certificates: &[u8]) -> bool {
-        memchr::memmem::find(certificates, &self.modulus).is_some()
+    /// Whether this is the key of a certificate.
+    pub(super) fn is_of(&self, certificate: &[u8]) -> bool {
+        memchr::memmem::find(certificate, &self.modulus).is_some()
     }
 
     /// The premaster secret in the key exchange of a client. Nobody waits for the answer, so none of

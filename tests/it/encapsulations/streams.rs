@@ -63,7 +63,7 @@ pub fn overlapping(len: usize) -> Vec<Range<usize>> {
 
 /// Each segment twice, then all of it in one.
 pub fn retransmitted(len: usize) -> Vec<Range<usize>> {
-    pieces(len, 70).into_iter().flat_map(|part| [part.clone(), part]).chain([0..len]).collect()
+    pieces(len, 70).into_iter().flat_map(|part| [part.clone(), part]).chain(std::iter::once(0..len)).collect()
 }
 
 /// The extension that [`deflated`] needs.
@@ -91,7 +91,7 @@ fn frame(sip: &Sip, first: u8, payload: &[u8]) -> Vec<u8> {
     let bit = if sip.from_caller { 0x80 } else { 0 };
     let length = match payload.len() {
         short @ ..126 => vec![bit | short as u8],
-        long => cat(&[&[bit | 126], &be(long)]),
+        long => cat(&[&[bit | 0x7e], &be(long)]),
     };
     let masked = payload.iter().enumerate().map(|(at, byte)| byte ^ mask.get(at % 4).unwrap_or(&0));
     cat(&[&[first], &length, mask, &masked.collect::<Vec<u8>>()])
