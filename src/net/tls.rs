@@ -315,15 +315,11 @@ impl Tls {
             return;
         }
         let [a, b] = context.ends;
-        let text = match &self.client {
-            None => {
-                format!("TLS between {a} and {b}: its handshake is not in the capture, so no key can be found")
-            }
-            Some(_) => {
-                let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}"));
-                let certificate = certificate.unwrap_or_default();
-                format!("{} stays encrypted: {}{certificate}", self.name(context), self.needed(context))
-            }
+        let text = if self.client.is_none() {
+            format!("TLS between {a} and {b}: its handshake is not in the capture, so no key can be found")
+        } else {
+            let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}")).unwrap_or_default();
+            format!("{} stays encrypted: {}{certificate}", self.name(context), self.needed(context))
         };
         context.anomaly(AnomalyKind::EncryptedTls, now, text);
     }
