@@ -9,8 +9,8 @@ use crate::base::{Anomalies, Batch, Endpoint, LinkType, PacketMeta, Timestamp, l
 use crate::capture::{CaptureFile, CaptureInfo, More, Source};
 use crate::flow::{self, Catalog};
 use crate::net::{
-    self, Decoded, Defragmenter, Fragment, KeyLog, Sctp, SctpMessages, Segment, StreamData, StreamEvent, Streams,
-    TcpFlags,
+    self, Decoded, Defragmenter, Fragment, RsaKey, Sctp, SctpMessages, Segment, StreamData, StreamEvent, Streams,
+    TcpFlags, TlsKeys,
 };
 use crate::report::{self, FORMATS, Report, Selection, Style};
 use crate::rules;
@@ -54,25 +54,34 @@ pub fn decode(input: &[u8]) {
     let frame = input.0;
     for cut in [0, 1000] {
         let decoded = net::decode(LinkType(u16::from_be_bytes(link)), frame, frame.len() as u32 + cut);
-        let payload = match decoded {
-            Decoded::Datagram(datagram) => datagram.payload,
-            Decoded::Segment(segment) => segment.payload,
-            Decoded::Fragment(fragment) => fragment.payload,
-            Decoded::Sctp(packet) => packet.chunks,
-            Decoded::Icmp(error) => error.quoted.payload,
-            Decoded::Relayed(relayed) => {
-                black_box(relayed.content());
-                relayed.payload
-            }
-            Decoded::Skipped(skip) => {
-                assert!(skip.offset as usize <= frame.len());
-                black_box((skip.anomaly(), skip.name(), skip.text()));
-                continue;
-            }
-        };
-        assert!(payload.is_empty() || frame.as_ptr_range().contains(&payload.as_ptr()));
-        assert!(payload.len() <= frame.len());
+        match decoded {
+            Decoded::Aggregate(all) => all.frames().for_each(|inner| one(frame, inner)),
+            decoded => one(frame, decoded),
+        }
     }
+}
+
+/// Whatever holds of one thing that `frame` holds.
+fn one(frame: &[u8], decoded: Decoded<'_>) {
+    let payload = match decoded {
+        Decoded::Datagram(datagram) => datagram.payload,
+        Decoded::Segment(segment) => segment.payload,
+        Decoded::Fragment(fragment) => fragment.payload,
+        Decoded::Sctp(packet) => packet.chunks,
+        Decoded::Icmp(error) => error.quoted.payload,
+        Decoded::Relayed(relayed) => {
+            black_box(relayed.content());
+            relayed.payload
+        }
+        Decoded::Skipped(skip) => {
+            assert!(skip.offset as usize <= frame.len());
+            black_box((skip.anomaly(), skip.name(), skip.text()));
+            return;
+        }
+        Decoded::Aggregate(_) => unreachable!("an aggregate in an aggregate"),
+    };
+    assert!(payload.is_empty() || frame.as_ptr_range().contains(&payload.as_ptr()));
+    assert!(payload.len() <= frame.len());
 }
 
 /// Pieces with the head `[flags, identification, offset, offset, time, missing]`.
@@ -162,7 +171,7 @@ impl Wire {
 
     fn new(keys: &[u8]) -> Self {
         Self {
-            streams: Streams::new(KeyLog::parse(keys)),
+            streams: Streams::new(TlsKeys::new(keys, RsaKey::parse(keys).unwrap_or_default())),
             anomalies: Anomalies::default(),
             events: Vec::new(),
             frame: 0,
@@ -226,7 +235,7 @@ pub fn tcp(input: &[u8]) {
     assert!(told <= bytes);
 }
 
-/// A key log up to a NUL, then pieces with the head `[side]`, whose top bit says that they are lost.
+/// A key log with private keys up to a NUL, then pieces with the head `[side]`, whose top bit says that they are lost.
 pub fn tls(input: &[u8]) {
     let end = input.iter().position(|byte| *byte == 0).unwrap_or(input.len());
     let (keys, records) = input.split_at(end);

@@ -1,13 +1,14 @@
 //! Packets in, an [`Analysis`] out. File, live view and tests all drive this one machine; they differ
 //! only in who fills the batches.
 
-use super::intake::{Chunk, Item, Origin, Raw, Sort, sort, sort_datagram};
-use super::{Analysis, Skipped, Stats, agents, icmp};
+use super::agents::{self, Clocks};
+use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
+use super::{Analysis, Skipped, Stats, icmp};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
-    self, Decoded, Defragmenter, KeyLog, Relayed, Sctp, SctpMessage, SctpMessages, Segment, StreamData, StreamEvent,
-    Streams,
+    self, Decoded, Defragmenter, Relayed, Sctp, SctpMessage, SctpMessages, Segment, StreamData, StreamEvent, Streams,
+    TlsKeys,
 };
 use crate::session::Seen;
 use crate::sip::{Facts, Framed, Framer, Probe, probe};
@@ -21,6 +22,8 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Options {
     /// TLS secrets in the format of SSLKEYLOGFILE.
     pub key_log: Vec<u8>,
+    /// Private keys of TLS servers, for sessions whose suite exchanges its keys with RSA.
+    pub rsa_keys: Vec<net::RsaKey>,
     /// UDP ports whose every datagram is SIP, however odd it looks.
     pub sip_ports: Vec<u16>,
 }
@@ -38,7 +41,7 @@ pub struct Analyzer {
     framed: Vec<Framed>,
     skipped: BTreeMap<&'static str, Skipped>,
     /// Messages that capture agents passed on, by position in the analysis.
-    relayed: Vec<(usize, u64)>,
+    relayed: Vec<(usize, Passed)>,
     /// Messages of the last batch, not yet in `analysis`.
     parsed: Vec<Seen>,
     analysis: Analysis,
@@ -57,9 +60,9 @@ const CHUNK: usize = 1024;
 
 impl Analyzer {
     /// An analyzer that has seen nothing yet.
-    pub fn new(options: Options) -> Self {
+    pub fn new(mut options: Options) -> Self {
         Self {
-            streams: Streams::new(KeyLog::parse(&options.key_log)),
+            streams: Streams::new(TlsKeys::new(&options.key_log, std::mem::take(&mut options.rsa_keys))),
             options,
             defragmenter: Defragmenter::default(),
             sctp: SctpMessages::default(),
@@ -127,6 +130,7 @@ impl Analyzer {
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
         agents::number_sendings(&mut self.analysis.seen, &self.relayed);
+        let clocks = Clocks::new(&self.analysis.seen, &self.relayed);
         let Self { ids, mut analysis, skipped, .. } = self;
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
@@ -136,7 +140,7 @@ impl Analyzer {
         }
         let seen = &analysis.seen;
         let (calls, counted) = rayon::join(
-            || groups.par_iter().map(|group| call::build(seen, group, end)).collect::<Vec<_>>(),
+            || groups.par_iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect::<Vec<_>>(),
             || Stats::of_messages(seen),
         );
         let packets = analysis.stats.packets;
@@ -178,10 +182,18 @@ impl Analyzer {
 
     /// An IP datagram put together, or as much of it as was captured.
     fn reassembled(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
+        match net::decode_ip(&whole.bytes) {
+            Decoded::Aggregate(all) => all.frames().for_each(|frame| self.inner(frame, whole, interface, raws)),
+            decoded => self.inner(decoded, whole, interface, raws),
+        }
+    }
+
+    /// What is in such a datagram.
+    fn inner(&mut self, decoded: Decoded<'_>, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
         let share = |part: &[u8]| whole.bytes.slice_ref(part);
         let origin = Origin { frames: whole.frames.clone(), time: whole.time, interface };
         let frame = whole.frames.last();
-        match net::decode_ip(&whole.bytes) {
+        match decoded {
             Decoded::Datagram(datagram) => match sort_datagram(&datagram, &self.options.sip_ports) {
                 Sort::Sip(at) => raws.push(origin.datagram(&datagram, share(&datagram.payload[at..]))),
                 other => self.skip(other.name(), frame),
@@ -199,7 +211,7 @@ impl Analyzer {
                     self.analysis.anomalies.add(odd);
                 }
             }
-            Decoded::Icmp(_) | Decoded::Fragment(_) => {}
+            Decoded::Icmp(_) | Decoded::Fragment(_) | Decoded::Aggregate(_) => {}
         }
     }
 
@@ -320,10 +332,8 @@ impl Analyzer {
     fn keep(&mut self, raws: Vec<Raw>) {
         let parsed = std::mem::take(&mut self.parsed);
         let start = self.analysis.seen.len() + parsed.len();
-        for (at, raw) in raws.iter().enumerate().filter(|(_, raw)| raw.agent != 0) {
-            self.relayed.push((start + at, raw.agent));
-            // The agent's clock is the one that these messages are judged by.
-            self.analysis.last = self.analysis.last.max(Some(raw.time));
+        for (at, raw) in raws.iter().enumerate() {
+            self.relayed.extend(raw.passed.map(|passed| (start + at, passed)));
         }
         (self.parsed, ()) = rayon::join(|| raws.into_par_iter().map(Raw::parse).collect(), || self.file(parsed));
     }

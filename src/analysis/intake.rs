@@ -3,7 +3,7 @@
 use super::Skipped;
 use crate::base::{Anomaly, AnomalyKind, Batch, Connection, Endpoint, Frames, PacketMeta, Timestamp, Transport};
 use crate::net::{self, Datagram, Decoded, Fragment, IcmpError, Relayed, Sctp, Segment};
-use crate::session::Seen;
+use crate::session::{Seen, Sending};
 use crate::sip::{Message, Probe, probe};
 use bytes::Bytes;
 use std::borrow::Cow;
@@ -25,10 +25,17 @@ pub(super) struct Raw {
     frames: Frames,
     pub(super) time: Timestamp,
     connection: Connection,
-    ip_id: u16,
+    sending: Sending,
     interface: u32,
-    /// Who passed it on; 0 when it was in the capture itself.
+    /// What passed it on; none when it was in the capture itself.
+    pub(super) passed: Option<Passed>,
+}
+
+/// Who passed a message on, and when that came in.
+#[derive(Clone, Copy)]
+pub(super) struct Passed {
     pub(super) agent: u64,
+    pub(super) received: Timestamp,
 }
 
 /// What one task makes of a run of packets.
@@ -41,24 +48,31 @@ impl<'a> Chunk<'a> {
     pub(super) fn decode(batch: &'a Batch, packets: &'a [PacketMeta], ports: &[u16]) -> Self {
         let mut chunk = Self { items: Vec::new(), skipped: BTreeMap::new() };
         for meta in packets {
-            let data = batch.data(meta);
-            match net::decode(meta.link, data, meta.original) {
-                Decoded::Datagram(datagram) => chunk.datagram(batch, meta, &datagram, ports),
-                Decoded::Segment(segment) => chunk.items.push(Item::Segment(*meta, segment)),
-                Decoded::Fragment(fragment) => chunk.items.push(Item::Fragment(*meta, fragment)),
-                Decoded::Sctp(packet) => chunk.items.push(Item::Sctp(*meta, packet)),
-                Decoded::Icmp(error) => chunk.items.push(Item::Icmp(*meta, error)),
-                Decoded::Relayed(relayed) => chunk.relayed(batch, meta, &relayed, ports),
-                Decoded::Skipped(skip) => {
-                    let skipped = Skipped { unread: skip.hides(), ..Skipped::one(meta.frame) };
-                    chunk.skipped.entry(skip.name()).or_default().merge(skipped);
-                    if let Some(kind) = skip.anomaly() {
-                        chunk.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
-                    }
-                }
+            match net::decode(meta.link, batch.data(meta), meta.original) {
+                Decoded::Aggregate(all) => all.frames().for_each(|frame| chunk.take(batch, meta, frame, ports)),
+                decoded => chunk.take(batch, meta, decoded, ports),
             }
         }
         chunk
+    }
+
+    fn take(&mut self, batch: &Batch, meta: &PacketMeta, decoded: Decoded<'a>, ports: &[u16]) {
+        match decoded {
+            Decoded::Datagram(datagram) => self.datagram(batch, meta, &datagram, ports),
+            Decoded::Segment(segment) => self.items.push(Item::Segment(*meta, segment)),
+            Decoded::Fragment(fragment) => self.items.push(Item::Fragment(*meta, fragment)),
+            Decoded::Sctp(packet) => self.items.push(Item::Sctp(*meta, packet)),
+            Decoded::Icmp(error) => self.items.push(Item::Icmp(*meta, error)),
+            Decoded::Relayed(relayed) => self.relayed(batch, meta, &relayed, ports),
+            Decoded::Skipped(skip) => {
+                let skipped = Skipped { unread: skip.hides(), ..Skipped::one(meta.frame) };
+                self.skipped.entry(skip.name()).or_default().merge(skipped);
+                if let Some(kind) = skip.anomaly() {
+                    self.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
+                }
+            }
+            Decoded::Aggregate(_) => {} // not within one
+        }
     }
 
     fn datagram(&mut self, batch: &Batch, meta: &PacketMeta, datagram: &Datagram<'_>, ports: &[u16]) {
@@ -135,15 +149,17 @@ impl Origin {
         Self { frames: Frames::one(meta.frame), time: meta.time, interface: meta.interface }
     }
 
+    /// A message of a stream.
     pub(super) fn message(self, connection: Connection, bytes: Bytes) -> Raw {
         let Self { frames, time, interface } = self;
-        Raw { bytes, frames, time, connection, ip_id: 0, interface, agent: 0 }
+        Raw { bytes, frames, time, connection, sending: Sending::Stream, interface, passed: None }
     }
 
     pub(super) fn datagram(self, datagram: &Datagram<'_>, bytes: Bytes) -> Raw {
         let Datagram { src, dst, ip_id, .. } = *datagram;
         let connection = Connection { src, dst, transport: Transport::Udp };
-        Raw { ip_id, ..self.message(connection, bytes) }
+        let sending = if ip_id == 0 { Sending::Unnumbered } else { Sending::Packet(ip_id) };
+        Raw { sending, ..self.message(connection, bytes) }
     }
 
     /// The SIP message that an agent passes on, at its own time between its own addresses, or what it is
@@ -174,14 +190,15 @@ impl Origin {
             Cow::Owned(bytes) => Bytes::from(bytes).slice(at..),
         };
         let told = relayed.time.filter(|time| time.as_nanos() > 0);
+        let passed = Some(Passed { agent: relayed.agent, received: self.time });
         let time = told.unwrap_or(self.time);
-        (Ok(Raw { time, agent: relayed.agent, ..self.message(connection, bytes) }), odd)
+        (Ok(Raw { time, sending: Sending::Passed(0), passed, ..self.message(connection, bytes) }), odd)
     }
 }
 
 impl Raw {
     pub(super) fn parse(self) -> Seen {
-        let Self { bytes, frames, time, connection, ip_id, interface, agent: _ } = self;
-        Seen { message: Message::parse(bytes), frames, time, connection, ip_id, interface }
+        let Self { bytes, frames, time, connection, sending, interface, passed: _ } = self;
+        Seen { message: Message::parse(bytes), frames, time, connection, sending, interface }
     }
 }

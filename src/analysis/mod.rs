@@ -6,6 +6,7 @@ mod icmp;
 mod intake;
 mod stats;
 
+pub use crate::net::RsaKey;
 pub use analyzer::{Analyzer, Options};
 pub use stats::{AddressPair, Skipped, Stats};
 
@@ -97,7 +98,7 @@ impl<'a> CallView<'a> {
 
     /// How long the capture goes on after `time`; zero when it ends before.
     pub fn capture_after(self, time: Timestamp) -> std::time::Duration {
-        self.analysis.last.map_or(std::time::Duration::ZERO, |last| last.since(time))
+        self.call.watched_until.since(time)
     }
 
     /// Dialog messages need their index.

@@ -42,6 +42,8 @@ pub enum AnomalyKind {
     MalformedMessage,
     /// TLS that could not be decrypted.
     EncryptedTls,
+    /// TLS that a peer ended with an alert.
+    TlsAlert,
     /// TLS or WebSocket records that are malformed.
     MalformedRecord,
     /// A table was full: the oldest entry was given up.
@@ -70,6 +72,7 @@ impl AnomalyKind {
             Self::CutMessage => "cut-message",
             Self::MalformedMessage => "malformed-message",
             Self::EncryptedTls => "encrypted-tls",
+            Self::TlsAlert => "tls-alert",
             Self::MalformedRecord => "malformed-record",
             Self::LimitReached => "limit-reached",
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 /// Tunnels within tunnels; real captures have two or three.
 pub const TUNNEL_DEPTH: u8 = 8;
+/// Frames in one aggregate of IEEE 802.11; with 11,454 bytes at most it has some hundred.
+pub const AGGREGATED_FRAMES: usize = 256;
 /// IP datagrams waiting for fragments at once.
 pub const DEFRAG_DATAGRAMS: usize = 4096;
 /// Bytes held of such datagrams; one of them has up to 2^16.
@@ -36,6 +38,12 @@ pub const STREAM_MESSAGE_BYTES: usize = 1 << 20;
 pub const HEADER_BYTES: usize = 256 << 10;
 /// Bytes of undecrypted or unframed data kept for one direction (TLS record 2^14 + 2048, WebSocket frame).
 pub const RECORD_BYTES: usize = 1 << 20;
+/// Bytes kept of one TLS handshake for its extended master secret; chains of certificates have some 10 KiB.
+pub const HANDSHAKE_BYTES: usize = 128 << 10;
+/// TLS sessions that may be resumed; the oldest is forgotten first. About 100 bytes each.
+pub const TLS_SESSIONS: usize = 65_536;
+/// Operations with private RSA keys in one analysis; each takes a millisecond or more.
+pub const RSA_OPERATIONS: usize = 65_536;
 /// Bytes held until an HTTP upgrade to WebSocket is decided; browsers and servers stay below 8 KiB a header section.
 pub const UPGRADE_BYTES: usize = 32 << 10;
 /// Messages examined in one leg before its details are given up (a flood under one Call-ID).

@@ -8,7 +8,7 @@ use crate::session::{MessageNo, Seen, find_dialogs, find_transactions};
 use std::borrow::Cow;
 
 /// Builds the call of the messages `members`, positions in `seen` in order of capture. `capture_end`
-/// is the time of the last packet: it tells "no answer" from "no answer yet".
+/// is the time of the last packet, on the clock of the messages: it tells "no answer" from "no answer yet".
 ///
 /// A pure function: the same messages give the same call, whatever else is in the capture.
 pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Call {
@@ -46,6 +46,7 @@ pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Ca
         hops: cast.hops,
         start: messages.first().map_or(capture_end, |seen| seen.time),
         end: messages.last().map_or(capture_end, |seen| seen.time),
+        watched_until: capture_end,
     };
     call.kind = outcome::kind(&call.transactions);
     (call.outcome, call.final_status) = outcome::outcome(&call, &messages, capture_end);

@@ -203,6 +203,8 @@ pub struct Call {
     pub start: Timestamp,
     /// Time of the last message.
     pub end: Timestamp,
+    /// Until when the capture shows what became of it, on the clock of its messages.
+    pub watched_until: Timestamp,
 }
 
 impl Call {

@@ -77,6 +77,11 @@ pub(super) struct InputArgs {
     /// TLS secrets, in the format of SSLKEYLOGFILE.
     #[arg(long, value_name = "FILE")]
     pub(super) keylog: Option<PathBuf>,
+    /// Private RSA key of a TLS server, in PEM: opens TLS 1.2 and older where the cipher suite has no forward secrecy; may be repeated.
+    ///
+    /// Sessions with ECDHE or DHE, and TLS 1.3, take a key log. The key is never printed.
+    #[arg(long, value_name = "FILE")]
+    pub(super) rsa_key: Vec<PathBuf>,
     /// Passwords of accounts, to tell what is wrong with refused credentials; they are never printed.
     ///
     /// A line for each: "user realm password" or "user realm ha1:HEX". The realm * is any realm.

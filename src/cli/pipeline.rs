@@ -2,7 +2,7 @@
 
 use super::args::InputArgs;
 use super::say;
-use crate::analysis::{Analysis, Analyzer, Options};
+use crate::analysis::{Analysis, Analyzer, Options, RsaKey};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
 use crate::flow::{self, Catalog, FlowMatch};
@@ -65,6 +65,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     };
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
     let catalog = catalog(&input.flow_file)?;
+    let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let opened = capture::open(files);
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
@@ -72,7 +73,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         None => opened.source,
         Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
     };
-    let mut analyzer = Analyzer::new(Options { key_log, sip_ports: input.decode_as.clone() });
+    let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports: input.decode_as.clone() });
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
@@ -128,6 +129,13 @@ pub(super) fn catalog(files: &[PathBuf]) -> Result<&'static Catalog, Error> {
     let catalog = Catalog::with(texts.iter().map(|(name, text)| (name.as_str(), text.as_str())))?;
     // One for the run of the program, as the one that is built in.
     Ok(Box::leak(Box::new(catalog)))
+}
+
+/// Reads a file of `--rsa-key`; an error tells nothing of what stands there.
+fn rsa_keys(path: &Path) -> Result<Vec<RsaKey>, Error> {
+    let told = |why: &dyn std::fmt::Display| Error::Usage(format!("--rsa-key {}: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| told(&error))?;
+    RsaKey::parse(&pem).map_err(|why| told(&why))
 }
 
 /// Reads the file of `--passwords`; an error names its line and nothing that stands there.

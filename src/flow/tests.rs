@@ -108,8 +108,8 @@ fn a_packet_captured_twice_changes_nothing() {
                 let mut doubled = messages.clone();
                 doubled.insert(at, messages[at].clone());
                 let mut analysis = analysis(&doubled);
-                let first = analysis.seen[at].ip_id;
-                analysis.seen[at + 1].ip_id = first;
+                let first = analysis.seen[at].sending;
+                analysis.seen[at + 1].sending = first;
                 let members: Vec<Idx<Seen>> = (0..analysis.seen.len()).map(Idx::new).collect();
                 analysis.calls = vec![build(&analysis.seen, &members, analysis.last.unwrap())];
                 analysis
@@ -281,7 +281,7 @@ fn a_challenge_before_a_repeated_request_was_lost() {
 fn at_the_end_of_the_capture_nothing_can_be_told() {
     let call = over_udp(without(&section("3.1"), &["F4", "F5", "F6"]));
     let mut analysis = analysis(&call);
-    analysis.last = analysis.seen.last().map(|seen| seen.time);
+    analysis.calls[0].watched_until = analysis.calls[0].end;
     let found = match_call(analysis.view(0));
     assert_eq!((found.missing[0].step.as_str(), found.missing[0].cause), ("F4", super::Cause::Undetermined));
 }

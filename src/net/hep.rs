@@ -67,7 +67,7 @@ struct Told<'a> {
     dst: Option<IpAddr>,
     ports: [u16; 2],
     seconds: Option<u32>,
-    micros: u32,
+    micros: Option<u32>,
     agent: u32,
     payload: Option<&'a [u8]>,
     missing: u32,
@@ -82,7 +82,7 @@ impl Default for Told<'_> {
             dst: None,
             ports: [0; 2],
             seconds: None,
-            micros: 0,
+            micros: None,
             agent: 0,
             payload: None,
             missing: 0,
@@ -92,8 +92,10 @@ impl Default for Told<'_> {
 }
 
 impl<'a> Told<'a> {
+    /// Whole seconds are no time: the frame that brings the packet is nearer to it.
     fn time(&self) -> Option<Timestamp> {
-        let nanos = i64::from(self.seconds?) * 1_000_000_000 + i64::from(self.micros) * 1_000;
+        let micros = self.micros.filter(|micros| *micros < 1_000_000)?;
+        let nanos = i64::from(self.seconds?) * 1_000_000_000 + i64::from(micros) * 1_000;
         Some(Timestamp::from_nanos(nanos))
     }
 
@@ -108,7 +110,7 @@ impl<'a> Told<'a> {
             7 => self.ports[0] = port(value).unwrap_or(0),
             8 => self.ports[1] = port(value).unwrap_or(0),
             9 => self.seconds = number(value),
-            10 => self.micros = number(value).unwrap_or(0),
+            10 => self.micros = number(value),
             12 => self.agent = number(value).unwrap_or(0),
             15 | 16 => {
                 self.payload = Some(value);
@@ -172,7 +174,7 @@ fn first_or_second<'a>(part: &mut Part<'a>, told: &mut Told<'a>) -> Result<(), S
         };
         // In the byte order of the agent's host, which is little endian nearly everywhere.
         told.seconds = Some(u32::from_le_bytes(seconds));
-        told.micros = u32::from_le_bytes(micros);
+        told.micros = Some(u32::from_le_bytes(micros));
         told.agent = u16::from_le_bytes([a0, a1]).into();
     }
     told.payload = Some(part.bytes);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::hep;
 use super::stream::Now;
-use super::tls::{self, KeyLog, Tls};
+use super::tls::{self, Tls, TlsKeys};
 use super::ws::{Outcome, Upgrade, WebSocket};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Connection, Endpoint, Timestamp, Transport};
 
@@ -60,7 +60,7 @@ pub(super) struct Piece {
 pub(super) struct Context<'a> {
     pub(super) id: u64,
     pub(super) ends: [Endpoint; 2],
-    pub(super) keys: &'a KeyLog,
+    pub(super) keys: &'a mut TlsKeys,
     pub(super) anomalies: &'a mut Anomalies,
     pub(super) out: &'a mut Vec<StreamEvent>,
 }

@@ -39,7 +39,8 @@ pub use layers::{StreamData, StreamEvent};
 pub use relayed::Relayed;
 pub use sctp::{Sctp, SctpMessage, SctpMessages};
 pub use tcp::Streams;
-pub use tls::KeyLog;
+pub use tls::{RsaKey, TlsKeys};
+pub use wifi::Aggregate;
 
 use crate::base::{AnomalyKind, Endpoint, LinkType, Transport};
 use std::net::IpAddr;
@@ -60,6 +61,8 @@ pub enum Decoded<'a> {
     Icmp(IcmpError<'a>),
     /// A message that another program captured.
     Relayed(Relayed<'a>),
+    /// Several frames in one of IEEE 802.11.
+    Aggregate(Aggregate<'a>),
     /// Nothing for us, or not understood.
     Skipped(Skip),
 }
@@ -304,11 +307,15 @@ pub fn decode_hep(packet: &[u8], host: IpAddr) -> Decoded<'_> {
     finish(packet, &part, read)
 }
 
-fn finish<'a>(frame: &[u8], rest: &Part<'_>, walked: Result<Decoded<'a>, SkipKind>) -> Decoded<'a> {
-    walked.unwrap_or_else(|kind| {
-        let offset = rest.bytes.as_ptr().addr().saturating_sub(frame.as_ptr().addr());
-        Decoded::Skipped(Skip { kind, offset: offset as u32 })
-    })
+fn finish<'a>(frame: &'a [u8], rest: &Part<'_>, walked: Result<Decoded<'a>, SkipKind>) -> Decoded<'a> {
+    match walked {
+        Ok(Decoded::Aggregate(all)) => Decoded::Aggregate(Aggregate { whole: frame, ..all }),
+        Ok(decoded) => decoded,
+        Err(kind) => {
+            let offset = rest.bytes.as_ptr().addr().saturating_sub(frame.as_ptr().addr());
+            Decoded::Skipped(Skip { kind, offset: offset as u32 })
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::history::{self, History};
 use super::layers::{Context, Layers, Piece, StreamData, StreamEvent};
 use super::stream::{Now, Payload, Place, Sink, Stream};
-use super::tls::KeyLog;
+use super::tls::TlsKeys;
 use super::{Segment, TcpFlags};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Endpoint, Timestamp, limits};
 
@@ -36,7 +36,7 @@ pub struct Streams {
 /// What all connections use.
 #[derive(Debug, Default)]
 struct Common {
-    keys: KeyLog,
+    keys: TlsKeys,
     history: History,
     /// Empty between calls; kept for its allocation.
     pieces: Vec<Piece>,
@@ -67,9 +67,9 @@ struct Tcp {
 }
 
 impl Streams {
-    /// No connections yet. The key log opens TLS.
-    pub fn new(key_log: KeyLog) -> Self {
-        Self { common: Common { keys: key_log, ..Common::default() }, ..Self::default() }
+    /// No connections yet. The keys open TLS.
+    pub fn new(keys: TlsKeys) -> Self {
+        Self { common: Common { keys, ..Common::default() }, ..Self::default() }
     }
 
     /// More lines of a key log. They count for connections whose handshake is yet to come.
@@ -354,7 +354,7 @@ impl Tcp {
             let mut context = Context {
                 id: self.id,
                 ends: self.ends,
-                keys: &common.keys,
+                keys: &mut common.keys,
                 anomalies: output.anomalies,
                 out: output.events,
             };

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{KeyLog, Segment, StreamData, StreamEvent, Streams, TcpFlags};
+use super::{Segment, StreamData, StreamEvent, Streams, TcpFlags, TlsKeys};
 use crate::base::{Anomalies, AnomalyKind, Endpoint, Timestamp};
 
 pub(super) const FIN: u8 = 1;
@@ -24,8 +24,12 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(keys: &[u8]) -> Self {
+        Self::with_keys(TlsKeys::new(keys, Vec::new()))
+    }
+
+    pub(super) fn with_keys(keys: TlsKeys) -> Self {
         Self {
-            streams: Streams::new(KeyLog::parse(keys)),
+            streams: Streams::new(keys),
             anomalies: Anomalies::default(),
             events: Vec::new(),
             isn: [1000, 2_000_000_000],

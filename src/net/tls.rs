@@ -1,17 +1,24 @@
-//! TLS 1.2 and 1.3, read with a key log (RFC 5246, RFC 8446).
+//! TLS 1.0 to 1.3, read with a key log or a private RSA key (RFC 2246, RFC 5246, RFC 8446).
 //!
 //! The two hello messages say which keys a connection uses; everything else of the handshake only
-//! matters for when keys change.
+//! matters for when keys change, or for the master secret that an RSA key opens.
 
+mod alert;
+mod certificate;
+mod exchange;
 mod hello;
 mod keys;
 mod record;
+mod rsa;
 
-pub use keys::KeyLog;
+pub use exchange::TlsKeys;
+pub use rsa::RsaKey;
 
 use bytes::Bytes;
 
-use self::hello::{ClientHello, ServerHello, TLS12, TLS13};
+use self::alert::ALERT;
+use self::exchange::Exchange;
+use self::hello::{ClientHello, ServerHello, TLS10, TLS11, TLS12, TLS13};
 use self::record::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Header, Protection, Suite};
 use super::layers::{Content, Context, Piece, StreamData};
 use super::stream::Now;
@@ -47,6 +54,7 @@ pub(super) struct Tls {
     sides: [Side; 2],
     client: Option<(usize, ClientHello)>,
     server: Option<ServerHello>,
+    exchange: Exchange,
     /// Whether the anomaly that it stays encrypted was told.
     told: bool,
 }
@@ -96,6 +104,7 @@ impl Tls {
             StreamData::Bytes(bytes) => self.bytes(side, bytes, piece.now, content, context),
             StreamData::Gap { bytes, .. } => {
                 self.sides[side].gap(*bytes);
+                self.exchange.gap();
                 content.push(side, true, piece, context);
             }
             StreamData::Message(_) | StreamData::Hep(_) | StreamData::End { .. } => {
@@ -144,6 +153,7 @@ impl Tls {
         match &mut from.epoch {
             Epoch::Clear => match header.kind {
                 HANDSHAKE => self.handshake(side, body, now, context),
+                ALERT => self.alert(side, body, now, context),
                 // Around a HelloRetryRequest it means nothing (RFC 8446 D.4).
                 CHANGE_CIPHER_SPEC if self.server.is_some() && !tls13 => {
                     self.change_cipher_spec(side, context);
@@ -155,6 +165,7 @@ impl Tls {
                 _ => {}
             },
             // In TLS 1.3 other types are never protected (RFC 8446 5).
+            _ if tls13 && header.kind == ALERT => self.alert(side, body, now, context),
             _ if tls13 && header.kind != APPLICATION_DATA => {}
             Epoch::Closed => self.tell(now, context),
             Epoch::Handshake(protection) | Epoch::Application(protection) => {
@@ -184,6 +195,7 @@ impl Tls {
                 content.push(side, true, Piece { now, data: StreamData::Bytes(Bytes::from(plain)) }, context);
             }
             HANDSHAKE => self.handshake(side, &plain, now, context),
+            ALERT => self.alert(side, &plain, now, context),
             CHANGE_CIPHER_SPEC => self.change_cipher_spec(side, context),
             _ => {}
         }
@@ -195,10 +207,10 @@ impl Tls {
         if from.failures == FAILURES {
             from.epoch = Epoch::Closed;
             self.told = true;
-            let text = "TLS records that the key of the key log does not open; this direction is given up";
+            let text = "TLS records that its keys do not open; this direction is given up";
             context.anomaly(AnomalyKind::EncryptedTls, now, text);
         } else if from.ahead == 0 {
-            let text = "a TLS record that the key of the key log does not open";
+            let text = "a TLS record that its keys do not open";
             context.anomaly(AnomalyKind::MalformedRecord, now, text);
         }
         from.ahead = AHEAD;
@@ -210,7 +222,7 @@ impl Tls {
         buffer.extend_from_slice(bytes);
         let mut rest = buffer.as_slice();
         while let Some((message, later)) = message_len(rest).and_then(|len| rest.split_at_checked(len)) {
-            self.message(side, message[0], &message[4..], context);
+            self.message(side, message, context);
             rest = later;
         }
         // Certificates are the largest messages.
@@ -224,11 +236,13 @@ impl Tls {
     }
 
     /// One handshake message (RFC 8446 4).
-    fn message(&mut self, side: usize, kind: u8, body: &[u8], context: &mut Context<'_>) {
+    fn message(&mut self, side: usize, message: &[u8], context: &mut Context<'_>) {
+        let (kind, body) = (message[0], &message[4..]);
         match kind {
             1 => {
                 if let Some(hello) = hello::client(body) {
                     self.client = Some((side, hello));
+                    self.exchange = Exchange::default();
                 }
             }
             2 => {
@@ -252,12 +266,16 @@ impl Tls {
             }
             _ => {}
         }
+        if self.server.as_ref().is_none_or(|hello| hello.version != TLS13) {
+            let is_client = self.client.as_ref().is_some_and(|(client, _)| *client == side);
+            self.exchange.note(is_client, kind, message, context.keys.has_rsa());
+        }
     }
 
     /// Both sides write under handshake keys from here on. A key log without them may still have
     /// those of the application; then the records before these fail and are passed over.
     fn start_tls13(&mut self, server: usize, context: &mut Context<'_>) {
-        let secrets = self.client.as_ref().and_then(|(_, hello)| context.keys.get(&hello.random));
+        let secrets = self.client.as_ref().and_then(|(_, hello)| context.keys.logged(&hello.random));
         let suite = self.server.as_ref().and_then(|hello| Suite::find(hello.suite));
         for side in 0..2 {
             let secret = secrets.map(|secrets| secrets.handshake[usize::from(side == server)].clone());
@@ -274,16 +292,16 @@ impl Tls {
 
     fn application(&self, side: usize, context: &Context<'_>) -> Option<Protection> {
         let (client, hello) = self.client.as_ref()?;
-        let secret = &context.keys.get(&hello.random)?.application[usize::from(side != *client)];
+        let secret = &context.keys.logged(&hello.random)?.application[usize::from(side != *client)];
         Protection::from_secret(Suite::find(self.server.as_ref()?.suite)?, secret.clone())
     }
 
-    /// TLS 1.2: `side` writes under the keys of the last two hellos from here on.
-    fn change_cipher_spec(&mut self, side: usize, context: &Context<'_>) {
+    /// Up to TLS 1.2: `side` writes under the keys of the last two hellos from here on.
+    fn change_cipher_spec(&mut self, side: usize, context: &mut Context<'_>) {
         let protection = self.client.as_ref().zip(self.server.as_ref()).and_then(|((client, hello), server)| {
-            let master = &context.keys.get(&hello.random)?.master;
-            (server.version == TLS12 && !master.is_empty()).then_some(())?;
-            Protection::from_master(server, master, &hello.random, usize::from(side != *client))
+            matches!(server.version, TLS10 | TLS11 | TLS12).then_some(())?;
+            let master = self.exchange.master(hello, server, context.keys)?;
+            Protection::from_master(server, &master, &hello.random, usize::from(side != *client))
         });
         let from = &mut self.sides[side];
         from.handshake.clear();
@@ -297,34 +315,57 @@ impl Tls {
             return;
         }
         let [a, b] = context.ends;
-        let text = match (&self.client, &self.server) {
-            (None, _) => {
-                format!("TLS between {a} and {b}: its handshake is not in the capture, so no key can be found")
-            }
-            (Some((client, hello)), server) => {
-                let (client, peer) = if *client == 0 { (a, b) } else { (b, a) };
-                let name = hello.server_name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-                let version = server.as_ref().map_or(0, |hello| hello.version);
-                format!("{} from {client} to {peer}{name} stays encrypted: {}", named(version), self.needed(context))
-            }
+        let text = if self.client.is_none() {
+            format!("TLS between {a} and {b}: its handshake is not in the capture, so no key can be found")
+        } else {
+            let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}")).unwrap_or_default();
+            format!("{} stays encrypted: {}{certificate}", self.name(context), self.needed(context))
         };
         context.anomaly(AnomalyKind::EncryptedTls, now, text);
+    }
+
+    /// Says that `side` ended the connection with an error.
+    fn alert(&mut self, side: usize, body: &[u8], now: Now, context: &mut Context<'_>) {
+        let tls13 = self.server.as_ref().is_some_and(|hello| hello.version == TLS13);
+        let Some(alert) = alert::fatal(body, tls13) else { return };
+        let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}")).unwrap_or_default();
+        let text =
+            format!("{}: {} ended it with the alert {alert}{certificate}", self.name(context), context.ends[side]);
+        context.anomaly(AnomalyKind::TlsAlert, now, text);
+    }
+
+    /// Version, ends and the host name asked for.
+    fn name(&self, context: &Context<'_>) -> String {
+        let [a, b] = context.ends;
+        let (client, hello) = self.client.as_ref().map_or((0, None), |(client, hello)| (*client, Some(hello)));
+        let (client, peer) = if client == 0 { (a, b) } else { (b, a) };
+        let name = hello.and_then(|hello| hello.server_name.as_ref()).map(|name| format!(" ({name})"));
+        let version = self.server.as_ref().map_or(0, |hello| hello.version);
+        format!("{} from {client} to {peer}{}", named(version), name.unwrap_or_default())
     }
 
     fn needed(&self, context: &Context<'_>) -> String {
         let Some(((_, client), server)) = self.client.as_ref().zip(self.server.as_ref()) else {
             return "the server's hello is not in the capture".to_owned();
         };
-        if !matches!(server.version, TLS12 | TLS13) {
+        if !matches!(server.version, TLS10..=TLS13) {
             return "this version cannot be decrypted".to_owned();
         }
         if Suite::find(server.suite).is_none() {
             return format!("cipher suite {:#06x} cannot be decrypted", server.suite);
         }
+        let tls13 = server.version == TLS13;
         let random = client.random.map(|byte| format!("{byte:02x}")).concat();
-        let labels = if server.version == TLS13 { "the TRAFFIC_SECRET lines" } else { "a CLIENT_RANDOM line" };
-        let known = if context.keys.get(&client.random).is_some() { "has other lines" } else { "has no line" };
-        format!("the key log {known} for client random {random}; it needs {labels}")
+        let labels = if tls13 { "the TRAFFIC_SECRET lines" } else { "a CLIENT_RANDOM line" };
+        let known = if context.keys.logged(&client.random).is_some() { "has other lines" } else { "has no line" };
+        let log = format!("the key log {known} for client random {random}; it needs {labels}");
+        match self.exchange.why() {
+            _ if !context.keys.has_rsa() && server.exchanges_with_rsa() => format!("{log} or the server's RSA key"),
+            _ if !context.keys.has_rsa() => log,
+            _ if tls13 => format!("an RSA key cannot decrypt TLS 1.3, which has forward secrecy, and {log}"),
+            Some(why) => format!("{why}, and {log}"),
+            None => log,
+        }
     }
 }
 
@@ -556,6 +597,162 @@ mod tests {
                 let wire = play(&keys, &sent, 1 + seed % 97, |_, at| seed % 5 == 0 && at as usize % 11 == seed % 11);
                 let bytes: usize = wire.events.iter().map(|event| event.what.bytes().len()).sum();
                 assert!(bytes <= sent.iter().map(|(_, bytes)| bytes.len()).sum());
+            }
+        }
+    }
+
+    macro_rules! recorded_rsa {
+        ($name:literal) => {
+            include_str!(concat!("../../testdata/tls/rsa/", $name))
+        };
+    }
+
+    const SERVER: &str = recorded_rsa!("server.pem");
+    const OTHER: &str = recorded_rsa!("other.pem");
+
+    /// Plays connections one after the other with private keys.
+    fn play_rsa(text: &str, keys: &str, size: usize) -> Wire {
+        let rsa = RsaKey::parse(keys.as_bytes()).unwrap();
+        let mut wire = Wire::with_keys(TlsKeys::new(b"", rsa));
+        for connection in text.split("connection\n") {
+            wire.handshake();
+            let mut at = [0u32; 2];
+            for (side, bytes) in recording(connection).1 {
+                for segment in bytes.chunks(size) {
+                    wire.data(side, at[side], segment);
+                    at[side] += segment.len() as u32;
+                }
+            }
+            wire.port += 1;
+        }
+        wire.finish();
+        wire
+    }
+
+    fn opens_with_rsa(text: &str) {
+        for size in [61, 10_000] {
+            let wire = play_rsa(text, &[OTHER, SERVER].concat(), size);
+            let times = text.split("connection\n").count();
+            assert_eq!((wire.told(0), wire.told(1)), (SAID.repeat(times), ANSWERED.repeat(times)));
+            assert!(wire.anomalies.is_empty(), "{:?}", wire.anomalies);
+        }
+    }
+
+    #[test]
+    fn a_private_key_opens_rsa_key_exchange_of_every_version() {
+        opens_with_rsa(recorded_rsa!("tls10-aes128-sha.txt"));
+        opens_with_rsa(recorded_rsa!("tls10-encrypt-then-mac.txt"));
+        opens_with_rsa(recorded_rsa!("tls11-aes256-sha.txt"));
+        opens_with_rsa(recorded_rsa!("aes128-sha.txt"));
+        opens_with_rsa(recorded_rsa!("aes256-sha256.txt"));
+        opens_with_rsa(recorded_rsa!("aes128-gcm-sha256.txt"));
+        opens_with_rsa(recorded_rsa!("aes256-gcm-sha384.txt"));
+        opens_with_rsa(recorded_rsa!("no-extended-master-secret.txt"));
+        opens_with_rsa(recorded_rsa!("client-certificate.txt"));
+    }
+
+    #[test]
+    fn sessions_that_a_private_key_opened_are_resumed() {
+        opens_with_rsa(recorded_rsa!("ticket.txt"));
+        opens_with_rsa(recorded_rsa!("session-id.txt"));
+        let (_, second) = recorded_rsa!("ticket.txt").split_once("connection\n").unwrap();
+        assert_says(second, SERVER, &["resumes a session", "CLIENT_RANDOM line"]);
+    }
+
+    fn assert_says(text: &str, keys: &str, words: &[&str]) {
+        let wire = play_rsa(text, keys, 1000);
+        assert!(wire.events.is_empty());
+        let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
+        assert_eq!(told.count, 1);
+        for word in words {
+            assert!(told.first.text.contains(word), "{word} in {}", told.first.text);
+        }
+    }
+
+    #[test]
+    fn why_a_private_key_does_not_open_a_session_is_said() {
+        let forward = ["TLS 1.2", "an RSA key cannot decrypt", "forward secrecy", "ECDHE", "CLIENT_RANDOM line"];
+        assert_says(recorded_rsa!("ecdhe.txt"), SERVER, &forward);
+        assert_says(recorded_rsa!("tls13.txt"), SERVER, &["cannot decrypt TLS 1.3", "TRAFFIC_SECRET"]);
+        assert_says(recorded_rsa!("aes128-sha.txt"), OTHER, &["not that of the server's certificate"]);
+        let wire = play("", &recording(recorded_rsa!("aes128-sha.txt")).1, 1000, |_, _| false);
+        let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
+        assert!(told.first.text.contains("a CLIENT_RANDOM line or the server's RSA key;"), "{}", told.first.text);
+    }
+
+    #[test]
+    fn a_lost_record_of_tls_10_costs_the_next_one_too() {
+        let (_, sent) = recording(recorded_rsa!("tls10-aes128-sha.txt"));
+        let rsa = RsaKey::parse(SERVER.as_bytes()).unwrap();
+        let mut wire = Wire::with_keys(TlsKeys::new(b"", rsa));
+        wire.handshake();
+        let (mut at, mut records) = ([0u32; 2], 0);
+        for (side, bytes) in sent {
+            records += usize::from(side == 0 && bytes[0] == APPLICATION_DATA);
+            // The first one with data, and before it the empty one that goes ahead of it in TLS 1.0.
+            if !(side == 0 && bytes[0] == APPLICATION_DATA && records == 1) {
+                wire.data(side, at[side], &bytes);
+            }
+            at[side] += bytes.len() as u32;
+        }
+        wire.finish();
+        assert!(wire.told(0).starts_with('<') && wire.told(0).ends_with(r"lost>two two\n"), "{}", wire.told(0));
+        assert_eq!(wire.told(1), ANSWERED);
+    }
+
+    #[test]
+    fn alerts_and_the_certificate_of_the_server_are_told() {
+        let told = |text: &str, kind| {
+            let wire = play("", &recording(text).1, 1000, |_, _| false);
+            wire.anomalies.of(kind).map(|told| (told.count, told.first.text.clone().into_owned())).unwrap()
+        };
+        let (count, text) = told(recorded!("unknown-ca"), AnomalyKind::TlsAlert);
+        assert_eq!(count, 1);
+        for word in ["TLS 1.2 from", "192.0.2.1:5060 ended it with the alert unknown_ca", "CN=sip.example.com, valid"] {
+            assert!(text.contains(word), "{word} in {text}");
+        }
+        let (_, text) = told(recorded!("handshake-failure"), AnomalyKind::TlsAlert);
+        assert!(text.ends_with("192.0.2.2:5060 ended it with the alert handshake_failure"), "{text}");
+        let (_, text) = told(recorded_rsa!("ecdhe.txt"), AnomalyKind::EncryptedTls);
+        assert!(text.contains("; the server's certificate is that of CN=sip.example.com, valid until"), "{text}");
+    }
+
+    #[test]
+    fn records_out_of_order_are_told_and_cost_their_direction_only() {
+        let (keys, mut sent) = recording(recorded!("tls-aes-128-gcm-sha256"));
+        let data: Vec<usize> =
+            (0..sent.len()).filter(|at| sent[*at].0 == 0 && sent[*at].1[0] == APPLICATION_DATA).collect();
+        let [.., one, two, _] = data[..] else { panic!("{data:?}") };
+        sent.swap(one, two);
+        let wire = play(&keys, &sent, 1000, |_, _| false);
+        assert_eq!((wire.told(0).as_str(), wire.told(1).as_str()), (r"one\n", ANSWERED));
+        assert!(wire.count(AnomalyKind::MalformedRecord) > 0);
+    }
+
+    #[test]
+    fn hostile_handshakes_with_a_private_key_never_panic() {
+        let rsa = RsaKey::parse(SERVER.as_bytes()).unwrap();
+        for text in [recorded_rsa!("aes128-gcm-sha256.txt"), recorded_rsa!("tls10-aes128-sha.txt")] {
+            let (_, sent) = recording(text);
+            for seed in 0..120usize {
+                let mut sent = sent.clone();
+                let (piece, at) = (seed % 5, seed * 37);
+                let bytes = &mut sent[piece].1;
+                let at = at % bytes.len();
+                bytes[at] = bytes[at].wrapping_add(1 + (seed % 255) as u8);
+                if seed % 3 == 0 {
+                    sent.swap(seed % 6, (seed + 1) % 6);
+                }
+                let mut wire = Wire::with_keys(TlsKeys::new(b"", rsa.clone()));
+                wire.handshake();
+                let mut at = [0u32; 2];
+                for (side, bytes) in &sent {
+                    wire.data(*side, at[*side], bytes);
+                    at[*side] += bytes.len() as u32;
+                }
+                wire.finish();
+                let told: usize = wire.events.iter().map(|event| event.what.bytes().len()).sum();
+                assert!(told <= 64 * 1024);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::ip::{self, Header, Upper};
 use super::pdu::{self, Pdu};
+use super::wifi::Aggregate;
 use super::{Datagram, Decoded, Segment, SkipKind, TcpFlags, hep, icmp, link, sctp, tunnel};
 use crate::base::{LinkType, limits};
 use etherparse::err::tcp::HeaderSliceError;
@@ -19,7 +20,7 @@ const UDP_HEADER: usize = 8;
 const TCP_FLAGS: usize = 13;
 
 /// Bytes still to be read, and how many more of them the wire had.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) missing: u32,
@@ -40,6 +41,8 @@ pub(super) enum Next {
     Hep,
     /// What Wireshark exports of upper layers.
     Pdu,
+    /// Several frames of IEEE 802.11.
+    Aggregate,
 }
 
 /// Takes one layer's header off and tells what follows. On error nothing more can be told.
@@ -136,6 +139,7 @@ pub(super) fn walk<'a>(part: &mut Part<'a>, mut next: Next) -> Result<Decoded<'a
                 None => return Err(SkipKind::OtherProtocol(protocol)),
             },
             Next::Link(link) => link::row(link).ok_or(SkipKind::UnknownLinkType(link))?(part)?,
+            Next::Aggregate => return Ok(Decoded::Aggregate(Aggregate::new(*part))),
             Next::Hep => return hep::read(part, header.src).map(Decoded::Relayed),
             Next::Pdu => match pdu::read(part, &mut header)? {
                 Pdu::Layer(next) => next,

@@ -1,9 +1,9 @@
 //! IEEE 802.11 data frames, with the headers that capturing systems put in front of them.
 
-use super::SkipKind;
 use super::link::llc;
-use super::walk::{Next, Part};
-use crate::base::LinkType;
+use super::walk::{self, Next, Part};
+use super::{Decoded, Skip, SkipKind};
+use crate::base::{LinkType, limits};
 
 const LAYER: &str = "802.11";
 const WIFI: Next = Next::Link(LinkType(105));
@@ -21,8 +21,7 @@ const ORDER: u8 = 0x80;
 const AGGREGATED: u8 = 0x80;
 
 /// A frame (IEEE 802.11 9.3.2.1): frame control, duration, three addresses, sequence, and a fourth
-/// address, QoS control and HT control where the frame control says so. Of an aggregate only the
-/// first frame is read.
+/// address, QoS control and HT control where the frame control says so.
 pub(super) fn frame(part: &mut Part<'_>) -> Result<Next, SkipKind> {
     data(part, false)
 }
@@ -54,11 +53,60 @@ fn data(part: &mut Part<'_>, aligned: bool) -> Result<Next, SkipKind> {
     if aligned {
         part.skip(usize::next_multiple_of(length, 4) - length, LAYER)?;
     }
-    if aggregated {
-        let [.., high, low] = *part.take::<14>(LAYER)?;
-        part.trim(u16::from_be_bytes([high, low]).into());
+    if aggregated { Ok(Next::Aggregate) } else { llc(part) }
+}
+
+/// Several frames in one (A-MSDU, IEEE 802.11 9.3.2.2), for [`Aggregate::frames`].
+#[derive(Clone, Copy, Debug)]
+pub struct Aggregate<'a> {
+    /// All of the captured frame, to count offsets from.
+    pub(super) whole: &'a [u8],
+    pub(super) rest: Part<'a>,
+}
+
+impl<'a> Aggregate<'a> {
+    pub(super) fn new(rest: Part<'a>) -> Self {
+        Self { whole: rest.bytes, rest }
     }
-    llc(part)
+
+    /// What each of the frames holds; never an aggregate again.
+    pub fn frames(self) -> impl Iterator<Item = Decoded<'a>> {
+        let mut rest = self.rest;
+        (0..limits::AGGREGATED_FRAMES).map_while(move |_| {
+            // Padding and check sums at the end are shorter than a header, or nothing.
+            if rest.bytes.len() < SUBFRAME && rest.missing == 0 || rest.bytes.iter().all(|byte| *byte == 0) {
+                return None;
+            }
+            let mut part = rest;
+            let walked = subframe(&mut rest, &mut part);
+            Some(match super::finish(self.whole, &part, walked) {
+                Decoded::Aggregate(_) => Decoded::Skipped(Skip { kind: SkipKind::TooDeep, offset: 0 }),
+                frame => frame,
+            })
+        })
+    }
+}
+
+/// Header of a frame in an aggregate: destination, source, length.
+const SUBFRAME: usize = 14;
+
+/// Takes the next frame off `rest`; `part` becomes what of it is not understood yet.
+fn subframe<'a>(rest: &mut Part<'a>, part: &mut Part<'a>) -> Result<Decoded<'a>, SkipKind> {
+    // A length that cannot be right leaves nothing to look for the next one in.
+    let all = std::mem::replace(rest, Part { bytes: &[], missing: 0 });
+    let [.., high, low] = *part.take::<SUBFRAME>(LAYER)?;
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length == 0 || length > part.len() {
+        return Err(SkipKind::Malformed(LAYER));
+    }
+    // Each but the last is padded to a multiple of 4.
+    let next = (SUBFRAME + length).next_multiple_of(4);
+    if let Some(bytes) = all.bytes.get(next..) {
+        *rest = Part { bytes, missing: all.missing };
+    }
+    part.trim(length);
+    let next = llc(part)?;
+    walk::walk(part, next)
 }
 
 /// Radiotap: version 0, length of the header, which fields are present, the fields; little endian.

@@ -180,7 +180,7 @@ fn twice(analysis: &Analysis) -> Option<Finding> {
     let frames = frames_of(copies);
     let summary = format!("{count} SIP messages are in the capture more than once although they were sent once");
     let detail = "The same packet was copied at several points (a mirror port that copies both directions of two ports, the \"any\" interface, \
-                  a VLAN trunk with tagged and untagged copies, or merged files). They are not retransmissions and are not counted as such. \
+                  a VLAN trunk with tagged and untagged copies, several capture agents, or merged files). They are not retransmissions and are not counted as such. \
                   Nothing is wrong with the calls.";
     Some(Finding::new(&TWICE, Vec::new(), summary, detail).frames(frames))
 }
@@ -218,6 +218,7 @@ fn unreadable(analysis: &Analysis) -> Option<Finding> {
     let summary = format!("Some traffic that may carry SIP could not be read: {}", list(&what));
     let detail = "Calls on these connections are not in this report. To read TLS, record the session keys where the connection ends (the \
                   SSLKEYLOGFILE of a client, or the server's key log) and give the file with --keylog, with a capture that shows the start of \
-                  the connection. IPsec is read only with null encryption, a wireless network only without encryption. For other tunnels, capture behind their end.";
+                  the connection. The server's private RSA key (--rsa-key) opens only what TLS 1.2 and older exchanged with RSA: ECDHE, DHE and \
+                  TLS 1.3 have forward secrecy and always need the key log. IPsec is read only with null encryption, a wireless network only without encryption. For other tunnels, capture behind their end.";
     Some(Finding::new(&UNREADABLE, Vec::new(), summary, detail).frames(frames_of(frames)))
 }

@@ -1,7 +1,6 @@
 //! Telling a packet captured twice from a message sent twice.
 
-use super::seen::{MessageNo, Seen};
-use crate::base::Transport;
+use super::seen::{MessageNo, Seen, Sending};
 use crate::sip::Facts;
 use std::time::Duration;
 
@@ -26,8 +25,8 @@ pub struct Copy {
 /// The same IP datagram reaches all taps of one path within this time; identification values come
 /// around again only after 65,536 datagrams.
 const SAME_DATAGRAM: Duration = Duration::from_secs(1);
-/// Without an identification (IPv6) only copies closer than any timer can be told.
-const SAME_INSTANT: Duration = Duration::from_millis(20);
+/// Without an identification only copies closer than any timer can be told.
+pub const SAME_INSTANT: Duration = Duration::from_millis(20);
 
 /// Whether `later` repeats `earlier`, a message of the same transaction.
 pub(super) fn repeats(earlier: &Seen, later: &Seen) -> bool {
@@ -46,18 +45,21 @@ fn same_answer(earlier: &Seen, later: &Seen) -> bool {
     a.body() == b.body() && (!(a.has(Facts::RSEQ) || b.has(Facts::RSEQ)) || rseq(a) == rseq(b))
 }
 
-/// Whether `later` is the very packet of `earlier`, captured again: the same bytes between the same
-/// addresses with the same IP identification. Never by closeness alone: two proxies may well answer
-/// two requests within a millisecond. Where the header carries no identification, `resent` says that
-/// the other side's repetition explains a second sending.
+/// Whether `later` is the very sending of `earlier`, captured again: the same bytes between the same
+/// addresses, and nothing that tells two sendings apart. Never by closeness alone where there is
+/// better: two proxies may well answer two requests within a millisecond. Where the header carries no
+/// identification, `resent` says that the other side's repetition explains a second sending.
 pub(super) fn captured_twice(earlier: &Seen, later: &Seen, resent: bool) -> bool {
-    if later.connection != earlier.connection
-        || later.connection.transport != Transport::Udp
-        || later.ip_id != earlier.ip_id
-    {
+    if later.connection != earlier.connection || later.sending != earlier.sending {
         return false;
     }
     let gap = later.time.since(earlier.time);
-    let possible = if later.ip_id == 0 { gap < SAME_INSTANT && !resent } else { gap < SAME_DATAGRAM };
+    let possible = match later.sending {
+        Sending::Stream => false,
+        Sending::Unnumbered => gap < SAME_INSTANT && !resent,
+        Sending::Packet(_) => gap < SAME_DATAGRAM,
+        // Each program has a clock of its own.
+        Sending::Passed(_) => true,
+    };
     possible && later.message.raw() == earlier.message.raw()
 }

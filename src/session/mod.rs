@@ -9,7 +9,7 @@ mod seen;
 pub mod timer;
 mod transaction;
 
-pub use copies::{Copy, CopyKind};
+pub use copies::{Copy, CopyKind, SAME_INSTANT};
 pub use dialog::{Dialog, DialogState, find_dialogs};
-pub use seen::{MessageNo, Seen};
+pub use seen::{MessageNo, Seen, Sending};
 pub use transaction::{State, Transaction, Transactions, find_transactions};

@@ -14,10 +14,25 @@ pub struct Seen {
     pub time: Timestamp,
     /// Who sent it to whom over what.
     pub connection: Connection,
-    /// IP identification of the frame; 0 when there is none (IPv6, streams).
-    pub ip_id: u16,
+    /// Which sending of the message it is.
+    pub sending: Sending,
     /// Observation point: interface of the capture.
     pub interface: u32,
+}
+
+/// What tells a message that was captured again from one that was sent again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sending {
+    /// Out of a stream. TCP and SCTP number what they carry, so copies never come as far as here:
+    /// what is here was sent.
+    Stream,
+    /// A datagram without identification (IPv6): only time can tell.
+    Unnumbered,
+    /// A datagram with this IP identification, which comes around again.
+    Packet(u16),
+    /// Passed on whole by other programs, over whatever transport it was; which sending it is by their
+    /// count.
+    Passed(u32),
 }
 
 /// Number of a message within its call, in order of capture, from 0.

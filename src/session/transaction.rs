@@ -285,7 +285,8 @@ impl<'a> Finder<'a> {
 
     fn request_repeated_since(&self, at: Idx<Transaction>, of: MessageNo) -> bool {
         let messages = self.found.all[at.at()].messages.iter().rev().take(DISTINCT);
-        messages.take_while(|no| **no > of).any(|no| self.seen(*no).message.is_request())
+        let sent = |no: &MessageNo| self.found.copies[no.at()].is_none_or(|copy| copy.kind == CopyKind::Retransmission);
+        messages.take_while(|no| **no > of).any(|no| self.seen(*no).message.is_request() && sent(no))
     }
 
     /// CANCEL and ACK to their INVITE, and each transaction to the one upstream that it forwards.

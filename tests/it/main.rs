@@ -25,5 +25,6 @@ mod order;
 mod rules;
 mod scaling;
 mod story;
+mod secured;
 mod support;
 mod torture;

@@ -1,6 +1,12 @@
-//! The two hello messages: all of a TLS handshake that is read (RFC 8446 4.1, RFC 5246 7.4.1).
+//! The two hello messages: all of a TLS handshake that says something for itself (RFC 8446 4.1,
+//! RFC 5246 7.4.1).
+
+use super::keys::Hash;
+use super::record::Suite;
 
 /// Version numbers of TLS on the wire.
+pub(super) const TLS10: u16 = 0x0301;
+pub(super) const TLS11: u16 = 0x0302;
 pub(super) const TLS12: u16 = 0x0303;
 /// RFC 8446 4.2.1.
 pub(super) const TLS13: u16 = 0x0304;
@@ -17,6 +23,8 @@ pub(super) struct ClientHello {
     pub(super) random: [u8; 32],
     /// Host name asked for (RFC 6066 3).
     pub(super) server_name: Option<String>,
+    /// Of a session that it wants to resume (RFC 5077 3.2).
+    pub(super) ticket: Vec<u8>,
 }
 
 /// What counts of a ServerHello.
@@ -27,12 +35,29 @@ pub(super) struct ServerHello {
     pub(super) suite: u16,
     /// RFC 7366.
     pub(super) encrypt_then_mac: bool,
+    /// RFC 7627.
+    pub(super) extended_master_secret: bool,
+    /// Id of the session, new or resumed.
+    pub(super) session: Vec<u8>,
 }
 
 impl ServerHello {
     /// Whether it only asks for another ClientHello.
     pub(super) fn is_retry(&self) -> bool {
         self.random == RETRY
+    }
+
+    /// Hash of the key schedule up to TLS 1.2.
+    pub(super) fn hash(&self) -> Option<Hash> {
+        let suite = Suite::find(self.suite)?;
+        Some(if self.version < TLS12 { Hash::Md5Sha1 } else { suite.hash })
+    }
+
+    /// Whether the client sent the premaster secret encrypted with the server's RSA key: among the
+    /// suites that are understood, AES in CBC, GCM and CCM.
+    pub(super) fn exchanges_with_rsa(&self) -> bool {
+        let suites = [0x002f, 0x0035, 0x003c, 0x003d, 0x009c, 0x009d, 0xc09c, 0xc09d, 0xc0a0, 0xc0a1];
+        self.version != TLS13 && suites.contains(&self.suite)
     }
 }
 
@@ -95,7 +120,8 @@ pub(super) fn client(body: &[u8]) -> Option<ClientHello> {
         (names.u8()? == 0).then_some(())?;
         Some(names.long()?.escape_ascii().to_string())
     });
-    Some(ClientHello { random, server_name })
+    let ticket = body.extension(35).unwrap_or_default().to_vec();
+    Some(ClientHello { random, server_name, ticket })
 }
 
 /// Body of a handshake message of type 2.
@@ -103,12 +129,14 @@ pub(super) fn server(body: &[u8]) -> Option<ServerHello> {
     let mut body = Cursor(body);
     let version = body.u16()?;
     let random = body.random()?;
-    body.short()?; // session
+    let session = body.short()?.to_vec();
     let suite = body.u16()?;
     body.u8()?; // compression
     let selected = body.extension(43).and_then(|version| Cursor(version).u16());
     let encrypt_then_mac = body.extension(22).is_some();
-    Some(ServerHello { random, version: selected.unwrap_or(version), suite, encrypt_then_mac })
+    let extended_master_secret = body.extension(23).is_some();
+    let version = selected.unwrap_or(version);
+    Some(ServerHello { random, version, suite, encrypt_then_mac, extended_master_secret, session })
 }
 
 #[cfg(test)]

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use hkdf::Hkdf;
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
-use sha2::{Sha256, Sha384};
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha384};
 
 /// Hash of a suite's key schedule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Hash {
+    /// TLS 1.0 and 1.1: both, whatever the suite (RFC 4346 5).
+    Md5Sha1,
     Sha256,
     Sha384,
 }
@@ -26,18 +30,11 @@ pub(super) struct Secrets {
 
 /// TLS secrets in the SSLKEYLOGFILE format (draft-ietf-tls-keylogfile), by client random.
 #[derive(Clone, Debug, Default)]
-pub struct KeyLog(HashMap<[u8; 32], Secrets>);
+pub(super) struct KeyLog(HashMap<[u8; 32], Secrets>);
 
 impl KeyLog {
-    /// Reads the lines that are understood and passes over the others.
-    pub fn parse(text: &[u8]) -> Self {
-        let mut log = Self::default();
-        log.add(text);
-        log
-    }
-
-    /// Adds more lines.
-    pub(in crate::net) fn add(&mut self, text: &[u8]) {
+    /// Adds the lines that are understood and passes over the others.
+    pub(super) fn add(&mut self, text: &[u8]) {
         for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
             self.add_line(line);
         }
@@ -83,13 +80,14 @@ pub(super) fn expand_label(hash: Hash, secret: &[u8], label: &str, len: usize) -
     info.push(0);
     let mut out = vec![0; len];
     match hash {
+        Hash::Md5Sha1 => return None,
         Hash::Sha256 => Hkdf::<Sha256>::from_prk(secret).ok()?.expand(&info, &mut out).ok()?,
         Hash::Sha384 => Hkdf::<Sha384>::from_prk(secret).ok()?.expand(&info, &mut out).ok()?,
     }
     Some(out)
 }
 
-/// The key block of TLS 1.2 (RFC 5246 5, 6.3).
+/// The key block up to TLS 1.2 (RFC 5246 6.3).
 pub(super) fn key_block(
     hash: Hash,
     master: &[u8],
@@ -97,22 +95,56 @@ pub(super) fn key_block(
     client: &[u8; 32],
     len: usize,
 ) -> Option<Vec<u8>> {
-    let seed = [b"key expansion".as_slice(), server, client].concat();
-    let mut block = Vec::with_capacity(len + 64);
-    let mut chain = hmac_of(hash, master, &[&seed])?;
-    while block.len() < len {
-        block.extend(hmac_of(hash, master, &[&chain, &seed])?);
-        chain = hmac_of(hash, master, &[&chain])?;
-    }
-    block.truncate(len);
-    Some(block)
+    prf(hash, master, &[b"key expansion", server, client], len)
 }
 
-fn hmac_of(hash: Hash, key: &[u8], parts: &[&[u8]]) -> Option<Vec<u8>> {
-    match hash {
-        Hash::Sha256 => mac::<Sha256>(key, parts),
-        Hash::Sha384 => mac::<Sha384>(key, parts),
+/// The master secret up to TLS 1.2 (RFC 5246 8.1, RFC 7627 4). `seed`: the label, then the randoms of
+/// client and server, or the digest of the handshake.
+pub(super) fn master_secret(hash: Hash, premaster: &[u8], seed: &[&[u8]]) -> Option<Vec<u8>> {
+    prf(hash, premaster, seed, 48)
+}
+
+/// Digest of handshake messages (RFC 7627 3).
+pub(super) fn digest(hash: Hash, messages: &[&[u8]]) -> Vec<u8> {
+    fn of<D: Digest>(messages: &[&[u8]]) -> Vec<u8> {
+        messages.iter().fold(D::new(), D::chain_update).finalize().to_vec()
     }
+    match hash {
+        Hash::Md5Sha1 => [of::<Md5>(messages), of::<Sha1>(messages)].concat(),
+        Hash::Sha256 => of::<Sha256>(messages),
+        Hash::Sha384 => of::<Sha384>(messages),
+    }
+}
+
+/// The pseudorandom function (RFC 5246 5, RFC 4346 5).
+fn prf(hash: Hash, secret: &[u8], seed: &[&[u8]], len: usize) -> Option<Vec<u8>> {
+    let seed = seed.concat();
+    match hash {
+        Hash::Md5Sha1 => {
+            let half = secret.len().div_ceil(2);
+            let mut out = chain::<Md5>(&secret[..half], &seed, len)?;
+            let other = chain::<Sha1>(&secret[secret.len() - half..], &seed, len)?;
+            out.iter_mut().zip(other).for_each(|(byte, other)| *byte ^= other);
+            Some(out)
+        }
+        Hash::Sha256 => chain::<Sha256>(secret, &seed, len),
+        Hash::Sha384 => chain::<Sha384>(secret, &seed, len),
+    }
+}
+
+/// `P_hash` of RFC 5246 5.
+fn chain<D: EagerHash>(secret: &[u8], seed: &[u8], len: usize) -> Option<Vec<u8>>
+where
+    Hmac<D>: Mac + KeyInit,
+{
+    let mut out = Vec::with_capacity(len + 64);
+    let mut link = mac::<D>(secret, &[seed])?;
+    while out.len() < len {
+        out.extend(mac::<D>(secret, &[&link, seed])?);
+        link = mac::<D>(secret, &[&link])?;
+    }
+    out.truncate(len);
+    Some(out)
 }
 
 /// HMAC over the parts in turn.
@@ -140,7 +172,8 @@ mod tests {
              SERVER_TRAFFIC_SECRET_0 {random}  {}\nCLIENT_TRAFFIC_SECRET_0 {random} {secret}0\n\u{fffd}",
             "02".repeat(32)
         );
-        let log = KeyLog::parse(text.as_bytes());
+        let mut log = KeyLog::default();
+        log.add(text.as_bytes());
         let secrets = log.get(&[0xab; 32]).unwrap();
         assert_eq!(secrets.master, [1; 48]);
         assert_eq!(secrets.application, [Vec::new(), vec![2; 32]]);

@@ -11,7 +11,7 @@ use chacha20poly1305::ChaCha20Poly1305;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384};
 
-use super::hello::ServerHello;
+use super::hello::{ServerHello, TLS10};
 use super::keys::{self, Hash};
 
 /// Record types (RFC 8446 B.1).
@@ -36,7 +36,7 @@ enum Cipher {
 pub(super) struct Suite {
     cipher: Cipher,
     key_len: usize,
-    hash: Hash,
+    pub(super) hash: Hash,
 }
 
 impl Suite {
@@ -106,15 +106,16 @@ pub(super) struct Header {
     pub(super) version: [u8; 2],
 }
 
-/// Opens the body of one record; `None` when it is not authentic. `prefix` is the additional data
-/// of an AEAD, or what comes before the length in the MAC of a CBC suite.
+/// Opens the body of one record; `None` when it is not authentic. `iv` is the nonce of an AEAD, or
+/// the block before the first one of a CBC suite if that is not in the body; `prefix` the additional
+/// data of an AEAD, or what comes before the length in the MAC of a CBC suite.
 trait Open: Send + Sync {
-    fn open(&self, nonce: &[u8; 12], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>>;
+    fn open(&self, iv: &[u8], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>>;
 }
 
 impl<T: AeadInOut + Send + Sync> Open for T {
-    fn open(&self, nonce: &[u8; 12], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>> {
-        let nonce = Nonce::<T>::try_from(nonce.as_slice()).ok()?;
+    fn open(&self, iv: &[u8], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+        let nonce = Nonce::<T>::try_from(iv).ok()?;
         let mut body = body.to_vec();
         let authentic = self.decrypt_in_place(&nonce, prefix, &mut body).is_ok();
         // The fuzzer cannot forge a tag, yet a peer whose keys we have may send anything.
@@ -138,15 +139,19 @@ impl<C: KeyInit + BlockCipherDecrypt + BlockSizeUser<BlockSize = consts::U16>> C
     }
 
     /// Plaintext without padding; with its MAC, if that is inside.
-    fn decrypt(&self, body: &[u8]) -> Option<Vec<u8>> {
+    fn decrypt(&self, iv: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         let (blocks, []) = body.as_chunks::<BLOCK>() else {
             return None;
         };
         let mut out = Vec::with_capacity(body.len());
-        for pair in blocks.windows(2) {
-            let mut block = Array::from(pair[1]);
-            self.cipher.decrypt_block(&mut block);
-            out.extend(block.iter().zip(pair[0]).map(|(byte, before)| byte ^ before));
+        let mut before = iv.first_chunk::<BLOCK>();
+        for block in blocks {
+            if let Some(before) = before {
+                let mut plain = Array::from(*block);
+                self.cipher.decrypt_block(&mut plain);
+                out.extend(plain.iter().zip(before).map(|(byte, before)| byte ^ before));
+            }
+            before = Some(block);
         }
         let padding = usize::from(*out.last()?) + 1;
         out.truncate(out.len().checked_sub(padding)?);
@@ -169,13 +174,13 @@ impl<C> Open for Cbc<C>
 where
     C: KeyInit + BlockCipherDecrypt + BlockSizeUser<BlockSize = consts::U16> + Send + Sync,
 {
-    fn open(&self, _: &[u8; 12], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>> {
+    fn open(&self, iv: &[u8], prefix: &[u8], body: &[u8]) -> Option<Vec<u8>> {
         let split = |content: &[u8]| content.len().checked_sub(self.mac_key.len());
         if self.encrypt_then_mac {
             let (content, mac) = body.split_at(split(body)?);
-            return self.is_authentic(prefix, content, mac).then(|| self.decrypt(content))?;
+            return self.is_authentic(prefix, content, mac).then(|| self.decrypt(iv, content))?;
         }
-        let mut content = self.decrypt(body)?;
+        let mut content = self.decrypt(iv, body)?;
         let mac = content.split_off(split(&content)?);
         self.is_authentic(prefix, &content, &mac).then_some(content)
     }
@@ -191,6 +196,23 @@ pub(super) struct Protection {
     suite: Suite,
     /// TLS 1.3: the traffic secret.
     secret: Option<Vec<u8>>,
+    /// TLS 1.0 with CBC: the last block of the record before (RFC 2246 6.2.3.2).
+    chain: Option<Chain>,
+}
+
+struct Chain {
+    block: [u8; BLOCK],
+    /// Length of the MAC that follows the last block.
+    mac_len: usize,
+}
+
+impl Chain {
+    fn go_on(&mut self, body: &[u8]) {
+        let blocks = body.len().checked_sub(self.mac_len).and_then(|len| body.get(..len));
+        if let Some(block) = blocks.and_then(<[u8]>::last_chunk) {
+            self.block = *block;
+        }
+    }
 }
 
 impl fmt::Debug for Protection {
@@ -208,7 +230,7 @@ impl Protection {
         let key = keys::expand_label(suite.hash, &secret, "key", suite.key_len)?;
         let iv = keys::expand_label(suite.hash, &secret, "iv", 12)?.try_into().ok()?;
         let opener = suite.opener(&key, &[], false)?;
-        Some(Self { opener, iv, seq: 0, suite, secret: Some(secret) })
+        Some(Self { opener, iv, seq: 0, suite, secret: Some(secret), chain: None })
     }
 
     /// TLS 1.3 after a KeyUpdate (RFC 8446 7.2).
@@ -217,21 +239,26 @@ impl Protection {
         Self::from_secret(self.suite, keys::expand_label(self.suite.hash, secret, "traffic upd", secret.len())?)
     }
 
-    /// TLS 1.2, from the master secret (RFC 5246 6.3): `side` 0 is what the client writes.
+    /// Up to TLS 1.2, from the master secret (RFC 5246 6.3): `side` 0 is what the client writes.
     pub(super) fn from_master(hello: &ServerHello, master: &[u8], client: &[u8; 32], side: usize) -> Option<Self> {
         let suite = Suite::find(hello.suite)?;
-        let lens = [suite.mac_len(), suite.key_len, suite.fixed_iv_len()];
-        let block = keys::key_block(suite.hash, master, &hello.random, client, 2 * lens.iter().sum::<usize>())?;
+        let is_cbc = matches!(suite.cipher, Cipher::Cbc(_));
+        let chained = is_cbc && hello.version == TLS10;
+        let iv_len = if chained { BLOCK } else { suite.fixed_iv_len() };
+        let lens = [suite.mac_len(), suite.key_len, iv_len];
+        let block = keys::key_block(hello.hash()?, master, &hello.random, client, 2 * lens.iter().sum::<usize>())?;
         let mut at = 0;
         let [mac_key, key, fixed] = lens.map(|len| {
             let part = &block[at + side * len..][..len];
             at += 2 * len;
             part
         });
+        let mac_len = if hello.encrypt_then_mac { suite.mac_len() } else { 0 };
+        let chain = fixed.first_chunk().filter(|_| chained).map(|block| Chain { block: *block, mac_len });
         let mut iv = [0; 12];
-        iv[..fixed.len()].copy_from_slice(fixed);
+        iv.iter_mut().zip(fixed).for_each(|(byte, fixed)| *byte = *fixed);
         let opener = suite.opener(key, mac_key, hello.encrypt_then_mac)?;
-        Some(Self { opener, iv, seq: 0, suite, secret: None })
+        Some(Self { opener, iv, seq: 0, suite, secret: None, chain })
     }
 
     /// The next record is missing.
@@ -243,7 +270,9 @@ impl Protection {
     /// plaintext.
     pub(super) fn open(&mut self, header: Header, body: &[u8], ahead: u64) -> Option<(u8, Vec<u8>)> {
         let seqs = self.seq..=self.seq.saturating_add(ahead);
-        let (seq, opened) = seqs.into_iter().find_map(|seq| Some((seq, self.open_as(seq, header, body)?)))?;
+        let opened = seqs.into_iter().find_map(|seq| Some((seq, self.open_as(seq, header, body)?)));
+        self.chain.iter_mut().for_each(|chain| chain.go_on(body));
+        let (seq, opened) = opened?;
         self.seq = seq.saturating_add(1);
         Some(opened)
     }
@@ -263,19 +292,17 @@ impl Protection {
         let mut prefix = [0; 13];
         prefix[..8].copy_from_slice(&seq.to_be_bytes());
         prefix[8..11].copy_from_slice(&[kind, major, minor]);
-        let (nonce, body, prefix) = match self.suite.cipher {
-            Cipher::Cbc(_) => ([0; 12], body, &prefix[..11]),
-            cipher => {
-                let (explicit, body) = body.split_at_checked(if cipher == Cipher::ChaCha { 0 } else { 8 })?;
-                let tag = if cipher == Cipher::Ccm8 { 8 } else { 16 };
-                let len = body.len().checked_sub(tag)? as u16;
-                prefix[11..].copy_from_slice(&len.to_be_bytes());
-                let mut nonce = if explicit.is_empty() { self.nonce(seq) } else { self.iv };
-                nonce[12 - explicit.len()..].copy_from_slice(explicit);
-                (nonce, body, &prefix[..])
-            }
-        };
-        Some((kind, self.opener.open(&nonce, prefix, body)?))
+        if let Cipher::Cbc(_) = self.suite.cipher {
+            let iv = self.chain.as_ref().map_or(&[][..], |chain| &chain.block);
+            return Some((kind, self.opener.open(iv, &prefix[..11], body)?));
+        }
+        let (explicit, body) = body.split_at_checked(if self.suite.cipher == Cipher::ChaCha { 0 } else { 8 })?;
+        let tag = if self.suite.cipher == Cipher::Ccm8 { 8 } else { 16 };
+        let len = body.len().checked_sub(tag)? as u16;
+        prefix[11..].copy_from_slice(&len.to_be_bytes());
+        let mut nonce = if explicit.is_empty() { self.nonce(seq) } else { self.iv };
+        nonce[12 - explicit.len()..].copy_from_slice(explicit);
+        Some((kind, self.opener.open(&nonce, &prefix, body)?))
     }
 
     /// RFC 8446 5.3, RFC 7905 2.

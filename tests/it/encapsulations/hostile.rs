@@ -1,6 +1,6 @@
 //! Encapsulations that lie: an anomaly or nothing, never a panic, never without bound.
 
-use super::table::TABLE;
+use super::table::{TABLE, aggregate, snap};
 use super::{batch, tell, wire};
 use crate::support::tell_batch;
 use callflow::base::AnomalyKind;
@@ -49,6 +49,50 @@ fn link_types_in_link_types_end() {
     }
     let told = tell(192, &[frame]);
     assert_eq!(told.analysis.stats.skipped["malformed header"].packets, 1);
+}
+
+#[test]
+fn an_aggregate_that_lies_is_read_up_to_the_lie() {
+    let call = wire::call("UDP");
+    let whole = aggregate(&[snap(&call[0]), snap(&call[1]), snap(&call[2])]);
+    let second = 26 + (14 + snap(&call[0]).len()).next_multiple_of(4);
+    for length in [0, 1, 7, 0xffff] {
+        let mut lying = whole.clone();
+        lying[second + 12..second + 14].copy_from_slice(&wire::be(length));
+        let told = tell(105, &[lying]);
+        assert_eq!(told.analysis.seen[0].message.raw().as_ref(), call[0].text.as_slice(), "{length}");
+        assert!(told.analysis.anomalies.of(AnomalyKind::MalformedHeader).is_some(), "{length}");
+    }
+    // Cut by the snap length: as much of the second one as is there.
+    let mut batch = batch(105, &[whole]);
+    batch.packets[0].captured = second as u32 + 200;
+    let told = tell_batch(&batch);
+    assert_eq!(told.analysis.stats.messages, 2);
+    assert!(told.analysis.anomalies.of(AnomalyKind::CutFrame).is_some());
+}
+
+#[test]
+fn aggregates_of_nothing_and_in_each_other_are_bounded() {
+    let empty = aggregate(&vec![vec![0xaa]; 20_000]);
+    let told = tell(105, &[empty]);
+    assert!(told.analysis.anomalies.of(AnomalyKind::MalformedHeader).unwrap().count <= 256);
+    let call = wire::call("UDP");
+    let tzsp = |frame: &[u8]| {
+        wire::ipv4(
+            [10, 0, 0, 1].into(),
+            [10, 0, 0, 2].into(),
+            1,
+            17,
+            &wire::udp(1, 37008, &wire::cat(&[&[1, 0, 0, 18, 1], frame])),
+        )
+    };
+    let mut inner = aggregate(&[snap(&call[0])]);
+    for _ in 0..50 {
+        inner = aggregate(&[wire::cat(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &tzsp(&inner)])]);
+    }
+    let told = tell(105, &[inner]);
+    assert_eq!(told.analysis.stats.messages, 0);
+    assert_eq!(told.analysis.anomalies.of(AnomalyKind::TunnelDepth).unwrap().count, 1);
 }
 
 #[test]

@@ -3,12 +3,15 @@
 //! With `CALLFLOW_ENCAPSULATIONS=DIR` each form is written to DIR as a pcap file, to be held against
 //! other programs.
 
+mod agents;
 mod hostile;
+pub mod streams;
 mod table;
-mod wire;
+pub mod wire;
 
 use crate::support::packets::START;
-use crate::support::{Told, tell_batch};
+use crate::support::{Told, tell_batch, tell_batch_with};
+use callflow::analysis::{Options, RsaKey};
 use callflow::base::{Batch, LinkType, PacketMeta, Transport};
 use callflow::call::Outcome;
 use std::path::Path;
@@ -16,7 +19,7 @@ use std::time::Duration;
 use table::{Row, TABLE};
 
 /// Frames of one link type, 10 ms apart, in one batch.
-fn batch(link: u16, frames: &[Vec<u8>]) -> Batch {
+pub fn batch(link: u16, frames: &[Vec<u8>]) -> Batch {
     let mut batch = Batch::default();
     let mut bytes = Vec::new();
     for (at, frame) in frames.iter().enumerate() {
@@ -38,6 +41,12 @@ fn batch(link: u16, frames: &[Vec<u8>]) -> Batch {
 
 fn tell(link: u16, frames: &[Vec<u8>]) -> Told {
     tell_batch(&batch(link, frames))
+}
+
+/// What opens the TLS of a row: the key log of its recording, or a private key.
+fn keys(row: &Row) -> Options {
+    let rsa_keys = RsaKey::parse(include_bytes!("../../../testdata/tls/rsa/server.pem")).unwrap();
+    Options { key_log: row.keys.into(), rsa_keys, ..Options::default() }
 }
 
 /// What is wrong with what was made of a row; nothing if it is the standard call.
@@ -78,7 +87,7 @@ fn the_standard_call_is_found_in_every_encapsulation() {
         if let Some(folder) = &folder {
             write(Path::new(folder), row, &frames);
         }
-        let told = tell(row.link, &frames);
+        let told = tell_batch_with(&batch(row.link, &frames), keys(row));
         println!(
             "{:<34} {:>4}  {} of 7",
             row.name,
@@ -101,43 +110,6 @@ fn write(folder: &Path, row: &Row, frames: &[Vec<u8>]) {
     }
     let name: String = row.name.chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
     std::fs::write(folder.join(name).with_extension("pcap"), file).unwrap();
-}
-
-#[test]
-fn relayed_messages_have_the_time_of_their_agent() {
-    for name in ["HEP 3", "HEP 2", "HEP 3 over TCP"] {
-        let row = TABLE.iter().find(|row| row.name == name).unwrap();
-        let told = tell(row.link, &(row.wrap)(&wire::call("UDP")));
-        for (seen, number) in told.analysis.seen.iter().zip(0..) {
-            assert_eq!(seen.time.as_nanos(), wire::agent_time(number), "{name}");
-        }
-    }
-}
-
-#[test]
-fn a_message_told_by_two_agents_is_one_captured_twice_and_sent_again_is_a_retransmission() {
-    let call = wire::call("UDP");
-    let report = |sip: &wire::Sip, agent: u32| {
-        wire::outer_udp(9060, &wire::hep3(sip, 17, agent, &wire::hep_chunk(0, 15, &sip.text)))
-    };
-    // The INVITE goes out twice, 20 ms apart on the clock of the capture; both agents know both.
-    let again = wire::Sip { number: 50, text: call[0].text.clone(), from_caller: true };
-    let mut frames = Vec::new();
-    for sip in [&call[0], &again].into_iter().chain(&call[1..]) {
-        frames.extend([report(sip, 1), report(sip, 2)]);
-    }
-    let told = tell(1, &frames);
-    let stats = &told.analysis.stats;
-    assert_eq!((stats.messages, stats.captured_twice, stats.retransmissions), (16, 8, 1));
-}
-
-#[test]
-fn a_message_in_the_capture_and_passed_on_by_an_agent_is_one() {
-    let call = wire::call("UDP");
-    let report = |sip: &wire::Sip| wire::outer_udp(9060, &wire::hep3_now(sip));
-    let frames: Vec<Vec<u8>> = call.iter().flat_map(|sip| [report(sip), sip.eth()]).collect();
-    let stats = tell(1, &frames).analysis.stats;
-    assert_eq!((stats.messages, stats.captured_twice, stats.retransmissions), (14, 7, 0));
 }
 
 #[test]

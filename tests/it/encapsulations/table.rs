@@ -1,5 +1,6 @@
 //! One row per encapsulation.
 
+use super::streams;
 use super::wire::{
     PORTS, Sip, be, be4, cat, chunk, data, ethernet, fragments, hep_chunk, hep_old, hep3, i_data, ipv6, outer,
     outer_udp, padded, sctp, udp,
@@ -15,10 +16,20 @@ pub struct Row {
     pub transport: Transport,
     /// The frames of the capture.
     pub wrap: fn(&[Sip]) -> Vec<Vec<u8>>,
+    /// A key log, among other lines.
+    pub keys: &'static str,
 }
 
 const fn row(name: &'static str, link: u16, transport: Transport, wrap: fn(&[Sip]) -> Vec<Vec<u8>>) -> Row {
-    Row { name, link, transport, wrap }
+    Row { name, link, transport, wrap, keys: "" }
+}
+
+/// A recorded TLS connection that carries the call, in small segments.
+macro_rules! tls_row {
+    ($name:literal, $transport:expr, $file:literal) => {{
+        const RECORDING: &str = include_str!(concat!("../../../testdata/tls/calls/", $file, ".txt"));
+        Row { keys: RECORDING, ..row($name, 1, $transport, |call| streams::recorded(call, RECORDING)) }
+    }};
 }
 
 const fn udp_row(name: &'static str, link: u16, wrap: fn(&[Sip]) -> Vec<Vec<u8>>) -> Row {
@@ -30,13 +41,21 @@ fn each(call: &[Sip], wrap: impl Fn(&Sip) -> Vec<u8>) -> Vec<Vec<u8>> {
 }
 
 /// IP in the LLC and SNAP of IEEE 802.2.
-fn snap(sip: &Sip) -> Vec<u8> {
+pub fn snap(sip: &Sip) -> Vec<u8> {
     cat(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &sip.ip()])
 }
 
 /// An IEEE 802.11 data frame from a station: `control` octets, further header fields, body.
 fn wifi(control: [u8; 2], more: &[u8], body: &[u8]) -> Vec<u8> {
     cat(&[&control, &[0, 0], &[2, 0, 0, 0, 0, 1].repeat(3), &[0x10, 0], more, body])
+}
+
+/// A data frame that holds these ones (A-MSDU), each but the last padded.
+pub fn aggregate(frames: &[Vec<u8>]) -> Vec<u8> {
+    let frames: Vec<Vec<u8>> = frames.iter().map(|frame| cat(&[&[2; 12], &be(frame.len()), frame])).collect();
+    let (last, others) = frames.split_last().unwrap();
+    let others: Vec<u8> = others.iter().flat_map(|frame| padded(frame)).collect();
+    wifi([0x88, 1], &[0x80, 0], &cat(&[&others, last]))
 }
 
 /// Radiotap with time stamp, flags and rate.
@@ -110,45 +129,6 @@ fn esp(next_header: u8, payload: &[u8]) -> Vec<u8> {
 
 fn tzsp(kind: u8, frame: &[u8]) -> Vec<u8> {
     cat(&[&[1, 0, 0, kind, 0, 10, 1, 5, 1], frame])
-}
-
-/// Data segments without the handshake, of `size` bytes at most.
-fn segments(call: &[Sip], size: usize) -> Vec<Vec<u8>> {
-    let packed: Vec<(bool, Vec<u8>)> = call.iter().map(|sip| (sip.from_caller, sip.text.clone())).collect();
-    stream(call, &packed, size)
-}
-
-/// Segments of a connection on which each side sends these bytes.
-fn stream(call: &[Sip], sent: &[(bool, Vec<u8>)], size: usize) -> Vec<Vec<u8>> {
-    let mut next = [1000_usize, 9000];
-    let mut frames = Vec::new();
-    for (from_caller, bytes) in sent {
-        let sip = call.iter().find(|sip| sip.from_caller == *from_caller).unwrap();
-        let side = usize::from(!from_caller);
-        for part in bytes.chunks(size) {
-            let numbers = cat(&[&be4(next[side]), &be4(next[1 - side])]);
-            let header = cat(&[&PORTS, &numbers, &[0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]]);
-            frames.push(ethernet(0x0800, &sip.over(6, &cat(&[&header, part]))));
-            next[side] += part.len();
-        }
-    }
-    frames
-}
-
-/// A WebSocket text message; those of clients are masked (RFC 6455 5.3), here with zeros.
-fn websocket(sip: &Sip) -> (bool, Vec<u8>) {
-    let (mask, key): (u8, &[u8]) = if sip.from_caller { (0x80, &[0; 4]) } else { (0, &[]) };
-    (sip.from_caller, cat(&[&[0x81, 0x7e | mask], &be(sip.text.len()), key, &sip.text]))
-}
-
-fn upgraded(call: &[Sip]) -> Vec<Vec<u8>> {
-    let request = b"GET / HTTP/1.1\r\nHost: example.com\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\nSec-WebSocket-Version: 13\r\n\r\n";
-    let response = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: sip\r\n\r\n";
-    let mut sent = vec![(true, request.to_vec()), (false, response.to_vec())];
-    sent.extend(call.iter().map(websocket));
-    stream(call, &sent, 9000)
 }
 
 fn tag(sip: &Sip) -> u32 {
@@ -241,7 +221,7 @@ impl Finish for flate2::write::GzEncoder<Vec<u8>> {
 
 fn hep_stream(call: &[Sip], size: usize) -> Vec<Vec<u8>> {
     let sent: Vec<(bool, Vec<u8>)> = call.iter().map(|sip| (true, hep(sip))).collect();
-    stream(call, &sent, size)
+    streams::stream(call, PORTS, &sent, &|len| streams::pieces(len, size))
 }
 
 /// In fragments that a VLAN tag, or a tunnel, separates from the first one's way.
@@ -310,6 +290,19 @@ pub const TABLE: &[Row] = &[
             let inner = snap(sip);
             wifi([0x88, 1], &[0x80, 0], &cat(&[&[2; 12], &be(inner.len()), &inner, &[0; 2]]))
         })
+    }),
+    udp_row("802.11 aggregate of several", 105, |call| {
+        let arp = cat(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 6], &[0; 28]]);
+        let runs = call.chunk_by(|a, b| a.from_caller == b.from_caller);
+        runs.map(|run| {
+            let frames: Vec<Vec<u8>> = run.iter().flat_map(|sip| [arp.clone(), snap(sip)]).collect();
+            aggregate(&frames)
+        })
+        .collect()
+    }),
+    udp_row("TZSP, 802.11 aggregate", 1, |call| {
+        let pairs = call.chunk_by(|a, b| a.from_caller == b.from_caller);
+        pairs.map(|run| outer_udp(37008, &tzsp(18, &aggregate(&run.iter().map(snap).collect::<Vec<_>>())))).collect()
     }),
     udp_row("802.11 radiotap", 127, |call| each(call, |sip| radiotap(0, &wifi([8, 1], &[], &snap(sip))))),
     udp_row("802.11 radiotap, padded QoS", 127, |call| {
@@ -426,9 +419,33 @@ pub const TABLE: &[Row] = &[
         inner.flat_map(|packet| fragments(&packet, 64)).map(|part| ethernet(0x0800, &part)).collect()
     }),
     // Transports.
-    row("TCP", 1, Transport::Tcp, |call| segments(call, 9000)),
-    row("TCP, small segments", 1, Transport::Tcp, |call| segments(call, 37)),
-    row("WebSocket", 1, Transport::Ws, upgraded),
+    row("TCP", 1, Transport::Tcp, |call| streams::plain(call, &|len| streams::pieces(len, 9000))),
+    row("TCP, small segments", 1, Transport::Tcp, |call| streams::plain(call, &|len| streams::pieces(len, 37))),
+    row("TCP, one byte a segment", 1, Transport::Tcp, |call| streams::plain(call, &|len| streams::pieces(len, 1))),
+    row("TCP, reordered", 1, Transport::Tcp, |call| {
+        [streams::opening(call), streams::plain(call, &streams::reordered)].concat()
+    }),
+    row("TCP, overlapping", 1, Transport::Tcp, |call| streams::plain(call, &streams::overlapping)),
+    row("TCP, retransmitted", 1, Transport::Tcp, |call| streams::plain(call, &streams::retransmitted)),
+    row("WebSocket", 1, Transport::Ws, |call| streams::websocket(call, "", &streams::whole)),
+    row("WebSocket, fragments and pings", 1, Transport::Ws, |call| {
+        streams::websocket(call, "", &streams::fragments_and_pings)
+    }),
+    row("WebSocket, permessage-deflate", 1, Transport::Ws, |call| {
+        streams::websocket(call, streams::DEFLATE, &streams::deflated())
+    }),
+    tls_row!("TLS 1.2, AES-GCM", Transport::Tls, "tls12-gcm"),
+    tls_row!("TLS 1.2, ChaCha20", Transport::Tls, "tls12-chacha20"),
+    tls_row!("TLS 1.2, AES-CBC", Transport::Tls, "tls12-cbc"),
+    tls_row!("TLS 1.2, resumed", Transport::Tls, "tls12-resumed"),
+    tls_row!("TLS 1.2, RSA key, AES-CBC", Transport::Tls, "tls12-rsa-cbc"),
+    tls_row!("TLS 1.2, RSA key, resumed", Transport::Tls, "tls12-rsa-gcm-resumed"),
+    tls_row!("TLS 1.3, AES-GCM", Transport::Tls, "tls13-gcm"),
+    tls_row!("TLS 1.3, ChaCha20", Transport::Tls, "tls13-chacha20"),
+    tls_row!("TLS 1.3, resumed", Transport::Tls, "tls13-resumed"),
+    tls_row!("TLS 1.3, key update", Transport::Tls, "tls13-key-update"),
+    tls_row!("WSS of TLS 1.2, all of WebSocket", Transport::Wss, "wss12"),
+    tls_row!("WSS of TLS 1.3, all of WebSocket", Transport::Wss, "wss"),
     row("SCTP", 1, Transport::Sctp, |call| each(call, |sip| sctp_frame(sip, &[whole_chunk(sip)]))),
     row("SCTP over IPv6 inside", 1, Transport::Sctp, |call| {
         each(call, |sip| ethernet(0x86dd, &sip.over6(132, &sctp_packet(sip, &[whole_chunk(sip)]))))

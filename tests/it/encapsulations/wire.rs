@@ -185,8 +185,12 @@ pub fn agent_time(number: u16) -> i64 {
 
 /// A message as an agent passes it on, in HEP 3, with a chunk of some vendor before the payload.
 pub fn hep3(sip: &Sip, protocol: u8, agent: u32, payload: &[u8]) -> Vec<u8> {
+    hep3_at(sip, protocol, agent, agent_time(sip.number), payload)
+}
+
+/// As [`hep3`], at a time in nanoseconds since the epoch.
+pub fn hep3_at(sip: &Sip, protocol: u8, agent: u32, time: i64, payload: &[u8]) -> Vec<u8> {
     let (src, dst) = sip.ends();
-    let time = agent_time(sip.number);
     let chunks = cat(&[
         &hep_chunk(0, 1, &[2]),
         &hep_chunk(0, 2, &[protocol]),

@@ -26,7 +26,12 @@ pub fn tell(text: &str) -> Told {
 
 /// Runs the whole pipeline on packets.
 pub fn tell_batch(batch: &Batch) -> Told {
-    let mut analyzer = Analyzer::new(Options::default());
+    tell_batch_with(batch, Options::default())
+}
+
+/// The same with what a user may tell.
+pub fn tell_batch_with(batch: &Batch, options: Options) -> Told {
+    let mut analyzer = Analyzer::new(options);
     analyzer.push(batch);
     judge(analyzer)
 }
@@ -41,10 +46,15 @@ pub fn judge(analyzer: Analyzer) -> Told {
 
 /// Runs the whole pipeline on a capture file, with the key log beside it if there is one.
 pub fn tell_file(path: &Path) -> Told {
+    let key_log = std::fs::read(path.with_extension("keylog")).unwrap_or_default();
+    tell_file_with(path, Options { key_log, ..Options::default() })
+}
+
+/// Runs the whole pipeline on a capture file with what a user may tell.
+pub fn tell_file_with(path: &Path, options: Options) -> Told {
     let opened = capture::open(&[path.to_path_buf()]);
     assert!(opened.errors.is_empty(), "{:?}", opened.errors);
-    let key_log = std::fs::read(path.with_extension("keylog")).unwrap_or_default();
-    tell_source(opened.source, Options { key_log, ..Options::default() })
+    tell_source(opened.source, options)
 }
 
 /// Runs the whole pipeline on the bytes of a capture file; nothing when they are none.

@@ -5,7 +5,7 @@ use callflow::analysis::{AddressPair, Analysis, Stats};
 use callflow::base::{Connection, Endpoint, Frames, Idx, Timestamp, Transport};
 use callflow::call::build;
 use callflow::flow::{BCP75, FlowMatch, match_call};
-use callflow::session::Seen;
+use callflow::session::{Seen, Sending};
 use callflow::sip::Message;
 use std::fmt::Write as _;
 
@@ -99,7 +99,7 @@ pub(crate) fn seen(at: usize, message: &Printed) -> Seen {
         frames: Frames::one(at as u32 + 1),
         time: Timestamp::from_nanos(message.ms * 1_000_000),
         connection: Connection { src: endpoint(message.from), dst: endpoint(message.to), transport: message.transport },
-        ip_id: at as u16 + 1,
+        sending: Sending::Packet(at as u16 + 1),
         interface: 0,
     }
 }
