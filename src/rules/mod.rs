@@ -29,6 +29,7 @@ mod hops;
 mod identity;
 mod late;
 mod mirror;
+mod non_invite;
 mod offer;
 mod options;
 mod overload;
@@ -128,6 +129,7 @@ pub static RULES: &[&dyn Rule] = &[
     &identity::Identity,
     &cookie::Cookie,
     &mirror::Mirror,
+    &non_invite::NonInvite,
     &ack::AckTo2xx,
     &ack_failure::AckToFailure,
     &ack_route::AckRoute,
