@@ -32,6 +32,7 @@ mod mirror;
 mod non_invite;
 mod offer;
 mod options;
+mod overdue;
 mod overload;
 mod passwords;
 mod redirect;
@@ -130,6 +131,7 @@ pub static RULES: &[&dyn Rule] = &[
     &cookie::Cookie,
     &mirror::Mirror,
     &non_invite::NonInvite,
+    &overdue::Overdue,
     &ack::AckTo2xx,
     &ack_failure::AckToFailure,
     &ack_route::AckRoute,
