@@ -23,6 +23,7 @@ mod delivery;
 mod dialog;
 mod facts;
 mod finding;
+mod forks;
 mod form;
 mod forwarding;
 mod hops;
@@ -137,6 +138,7 @@ pub static RULES: &[&dyn Rule] = &[
     &ack_route::AckRoute,
     &contact::Contact,
     &offer::OfferAnswer,
+    &forks::Forks,
     &cancel::Cancel,
     &bye::Bye,
     &dialog::InDialog,
