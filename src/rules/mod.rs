@@ -43,6 +43,7 @@ mod reliable;
 mod repeats;
 mod responses;
 mod return_path;
+mod ringing;
 mod status_words;
 mod subject;
 mod subscribe;
@@ -139,6 +140,7 @@ pub static RULES: &[&dyn Rule] = &[
     &contact::Contact,
     &offer::OfferAnswer,
     &forks::Forks,
+    &ringing::Ringing,
     &cancel::Cancel,
     &bye::Bye,
     &dialog::InDialog,
