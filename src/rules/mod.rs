@@ -14,6 +14,7 @@ mod auth_secret;
 mod auth_story;
 mod bye;
 mod cancel;
+mod cancel_request;
 mod capture_gaps;
 mod capture_health;
 mod companion;
@@ -142,6 +143,7 @@ pub static RULES: &[&dyn Rule] = &[
     &forks::Forks,
     &ringing::Ringing,
     &cancel::Cancel,
+    &cancel_request::CancelRequest,
     &bye::Bye,
     &dialog::InDialog,
     &reliable::PrackMissing,
