@@ -45,6 +45,7 @@ mod repeats;
 mod responses;
 mod return_path;
 mod ringing;
+mod route_set;
 mod status_words;
 mod subject;
 mod subscribe;
@@ -146,6 +147,7 @@ pub static RULES: &[&dyn Rule] = &[
     &cancel_request::CancelRequest,
     &bye::Bye,
     &dialog::InDialog,
+    &route_set::RouteSet,
     &reliable::PrackMissing,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
