@@ -49,6 +49,7 @@ mod route_set;
 mod status_words;
 mod subject;
 mod subscribe;
+mod target;
 mod unanswered;
 
 pub use finding::{Finding, Meta, MissingMessage, Severity};
@@ -148,6 +149,7 @@ pub static RULES: &[&dyn Rule] = &[
     &bye::Bye,
     &dialog::InDialog,
     &route_set::RouteSet,
+    &target::RemoteTarget,
     &reliable::PrackMissing,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
