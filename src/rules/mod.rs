@@ -40,6 +40,7 @@ mod passwords;
 mod redirect;
 mod refused;
 mod registration;
+mod reinvite;
 mod reliable;
 mod repeats;
 mod responses;
@@ -150,6 +151,7 @@ pub static RULES: &[&dyn Rule] = &[
     &dialog::InDialog,
     &route_set::RouteSet,
     &target::RemoteTarget,
+    &reinvite::ReInvite,
     &reliable::PrackMissing,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
