@@ -1,15 +1,13 @@
 //! INVITE within a dialog: D08 glare that was not refused, D09 the retry after 491, D10 a second INVITE while the first
 //! is open, D11 a re-INVITE or UPDATE that failed.
 
-use super::facts::{
-    self, CROSSING, Dialogs, TIMEOUT, TransactionNo, deepest, final_status, hop, sendings, span, status, time,
-};
+use super::facts::{self, CROSSING, Dialogs, TIMEOUT, TransactionNo, deepest, final_status, hop, span, status, time};
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Idx;
 use crate::call::Hop;
 use crate::flow::Cause;
-use crate::session::{Dialog, MessageNo, Transaction};
+use crate::session::{CopyKind, Dialog, MessageNo, Transaction};
 use crate::sip::{HeaderName, Method, RetryAfter};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
@@ -54,6 +52,8 @@ const TIMER_SLACK: Duration = Duration::from_millis(200);
 const SWAPPED: Duration = Duration::from_millis(10);
 /// A client that hears nothing repeats its INVITE after T1 = 500 ms; later than this it had a response.
 const REPEATED_BY: Duration = Duration::from_millis(700);
+/// Copies of an INVITE that are looked at to see whether it was repeated.
+const COPIES: usize = 8;
 /// When the owner of the Call-ID tries again after 491, and when the other side does (RFC 3261 14.1).
 const OWNER: (Duration, Duration) = (Duration::from_millis(2100), Duration::from_secs(4));
 const OTHER: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(2));
@@ -158,7 +158,8 @@ fn still_open<'a>(view: CallView<'a>, at: TransactionNo, later: MessageNo, acked
         return (answer > later && !swapped).then_some(Open { invite, proved: true });
     }
     let given_up = waited >= TIMEOUT;
-    let repeats = sendings(view, request).len() > 1;
+    let copies = view.call.with_copies(request).skip(1).take(COPIES);
+    let repeats = copies.filter_map(|no| view.call.message(no).copy).any(|copy| copy.kind == CopyKind::Retransmission);
     let unseen = invite.provisional.is_none() && waited > REPEATED_BY && !repeats;
     (!acked[at.at()] && !given_up && !unseen).then_some(Open { invite, proved: false })
 }

@@ -30,6 +30,10 @@ static D06: Meta = Meta {
     page: include_str!("../../docs/rules/D06-record-route-not-returned.md"),
 };
 
+/// How often the route of a side is looked up in a dialog: a few requests, such as PRACK, come before the 2xx that
+/// settles it; a flood must not be searched for each of its requests.
+const TRIES: usize = 16;
+
 /// See the module.
 pub(super) struct RouteSet;
 
@@ -67,6 +71,7 @@ struct Route<'a> {
 fn not_taken(view: CallView<'_>, dialog: &Dialog, findings: &mut Vec<Finding>) {
     let mut routes: [Option<(Idx<Participant>, Option<Route<'_>>)>; 2] = [None, None];
     let mut told = [false; 2];
+    let mut tries = [TRIES; 2];
     let sent = dialog.transactions.iter().filter_map(|at| {
         let t = view.call.transaction(*at);
         t.request.filter(|_| !matches!(t.method, Method::Ack | Method::Cancel))
@@ -77,8 +82,12 @@ fn not_taken(view: CallView<'_>, dialog: &Dialog, findings: &mut Vec<Finding>) {
         if told[side] {
             continue;
         }
-        let known = routes[side].take().filter(|(of, route)| *of == sender && route.is_some());
-        let (_, route) = known.unwrap_or_else(|| (sender, route_of(view, dialog, request, by_caller)));
+        let known = routes[side].take().filter(|(of, route)| *of == sender && (route.is_some() || tries[side] == 0));
+        let (_, route) = known.unwrap_or_else(|| {
+            let again = tries[side] > 0;
+            tries[side] = tries[side].saturating_sub(1);
+            (sender, again.then(|| route_of(view, dialog, request, by_caller)).flatten())
+        });
         if let Some(finding) = route.as_ref().and_then(|route| strayed(view, request, route)) {
             findings.push(finding);
             told[side] = true;

@@ -1,10 +1,10 @@
 //! D07: a new Contact that the other side does not use.
 
 use super::ack_route::{is_loose, leads_to, points_at};
-use super::facts::{self, CROSSING, cut, sendings, span, status, time};
+use super::facts::{self, CROSSING, cut, span, status, time};
 use super::{Context, Finding, Meta, Rule, Severity, subject};
 use crate::analysis::CallView;
-use crate::base::Idx;
+use crate::base::{Idx, Timestamp};
 use crate::call::Participant;
 use crate::session::{Dialog, MessageNo, Transaction};
 use crate::sip::Method;
@@ -50,6 +50,8 @@ struct Change<'a> {
     told: MessageNo,
     /// The 2xx that made it valid.
     answer: MessageNo,
+    /// When that was sent for the last time: before, it may not have arrived.
+    arrived: Timestamp,
 }
 
 /// The targets of a dialog: for each element that sends requests of the caller (`true`) or of the called side.
@@ -95,28 +97,27 @@ fn learn<'a>(
     let Some(answer) = t.messages.iter().copied().find(|no| is_answer(no) && of_dialog(no)) else {
         return;
     };
+    let arrived = view.call.with_copies(answer).map(|no| time(view, no)).last().unwrap_or_else(|| time(view, answer));
     let placed = view.call.message(request);
     for (of, told) in [((placed.from, by_caller), answer), ((placed.to, !by_caller), request)] {
         let Some(contact) = view.sip(told).contacts().next() else { continue };
         let target = targets.entry(of).or_insert(Target { now: contact.uri, change: None });
         if leads_to(target.now, contact.uri) == Some(false) {
-            *target = Target { now: contact.uri, change: Some(Change { before: target.now, told, answer }) };
+            *target = Target { now: contact.uri, change: Some(Change { before: target.now, told, answer, arrived }) };
         }
     }
 }
 
 /// Judged next to its sender, where nobody has changed the request yet.
 fn stale(view: CallView<'_>, t: &Transaction, request: MessageNo, target: Target<'_>) -> Option<Finding> {
-    let Change { before, told, answer } = target.change?;
+    let Change { before, told, answer, arrived } = target.change?;
     let message = view.sip(request);
     if matches!(t.method, Method::Ack | Method::Cancel) || message.via_count() != 1 {
         return None;
     }
     let ours = message.request_uri();
     let old = leads_to(ours, before) == Some(true) && leads_to(ours, target.now) == Some(false);
-    // A 2xx that is sent again may not have arrived.
-    let last = sendings(view, answer).last().copied()?;
-    let crossed = time(view, request).since(time(view, last)) <= CROSSING;
+    let crossed = time(view, request).since(arrived) <= CROSSING;
     if !old || crossed || message.routes().any(|route| !is_loose(route.uri)) {
         return None;
     }
