@@ -28,7 +28,7 @@ static I06: Meta = Meta {
 };
 
 /// Routes that are compared; Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
-const ROUTES: usize = 70;
+pub(super) const ROUTES: usize = 70;
 
 /// See the module.
 pub(super) struct AckRoute;
@@ -103,7 +103,7 @@ fn other_target(view: CallView<'_>, ack: MessageNo, invite: MessageNo, answer: M
 
 /// The Record-Route values of a response as the caller at `own` uses them: last one first (RFC 3261 12.1.2), without
 /// those that it added itself.
-fn recorded(response: &Message, own: IpAddr) -> Vec<&[u8]> {
+pub(super) fn recorded(response: &Message, own: IpAddr) -> Vec<&[u8]> {
     let mut routes: Vec<&[u8]> = response.record_routes().take(ROUTES).map(|route| route.uri).collect();
     routes.reverse();
     routes.into_iter().skip_while(|route| points_at(route, own)).collect()
@@ -116,17 +116,17 @@ fn follows<'a>(request: &Message, mut route: impl Iterator<Item = &'a [u8]>) -> 
     all && taken.next().is_none()
 }
 
-fn is_loose(uri: &[u8]) -> bool {
+pub(super) fn is_loose(uri: &[u8]) -> bool {
     Uri::parse(uri).is_none_or(|uri| uri.param("lr").is_some())
 }
 
 /// Whether both URIs have the same user, host and port; parameters aside.
-fn leads_to(ours: &[u8], theirs: &[u8]) -> Option<bool> {
+pub(super) fn leads_to(ours: &[u8], theirs: &[u8]) -> Option<bool> {
     let bare = |uri| Some(Uri { params: b"", headers: b"", ..Uri::parse(uri)? });
     Some(bare(ours)?.same_resource(&bare(theirs)?))
 }
 
-fn points_at(uri: &[u8], ip: IpAddr) -> bool {
+pub(super) fn points_at(uri: &[u8], ip: IpAddr) -> bool {
     let host = Uri::parse(uri).map(|uri| uri.host).unwrap_or_default();
     std::str::from_utf8(host).is_ok_and(|host| host.parse() == Ok(ip))
 }

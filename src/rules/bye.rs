@@ -1,9 +1,12 @@
-//! How a call ends: B02 BYE refused, B03 BYE too early, B05 traffic after it, B07 no BYE at all.
+//! How a call ends: B02 BYE refused, B03 BYE too early, B05 traffic after it, B06 an INVITE left open by it, B07 no
+//! BYE at all.
 
-use super::facts::{self, CROSSING, TIMEOUT, deepest, final_status, heard, on_route, span, success, time};
+use super::facts::{
+    self, CROSSING, TIMEOUT, TransactionNo, deepest, final_status, heard, judged, on_route, span, success, time,
+};
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
-use crate::flow::Cause;
+use crate::flow::{Absent, Cause, judge};
 use crate::session::{Dialog, DialogState, MessageNo, Transaction};
 use crate::sip::Method;
 use std::time::Duration;
@@ -32,6 +35,14 @@ static B05: Meta = Meta {
     basis: &["RFC 3261 15.1.1", "RFC 5407 3.2"],
     page: include_str!("../../docs/rules/B05-traffic-after-bye.md"),
 };
+static B06: Meta = Meta {
+    code: "B06",
+    name: "pending-invite-dropped",
+    severity: Severity::Info,
+    title: "An INVITE that was open when the call ended got no final response",
+    basis: &["RFC 3261 15.1.2", "RFC 5407 appendix B"],
+    page: include_str!("../../docs/rules/B06-pending-invite-dropped.md"),
+};
 static B07: Meta = Meta {
     code: "B07",
     name: "call-not-released",
@@ -49,7 +60,7 @@ pub(super) struct Bye;
 
 impl Rule for Bye {
     fn metas(&self) -> &'static [&'static Meta] {
-        const { &[&B02, &B03, &B05, &B07] }
+        const { &[&B02, &B03, &B05, &B06, &B07] }
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
@@ -62,6 +73,10 @@ impl Rule for Bye {
             findings.extend(too_early(view, dialog));
             findings.extend(after_the_end(view, dialog));
             findings.extend(not_released(view, dialog));
+        }
+        let dropped = open_at_bye(view);
+        for at in deepest(view, |at, t| dropped[at.at()].is_some() && t.final_response.is_none() && t.ack.is_none()) {
+            findings.extend(dropped[at.at()].and_then(|ended| left_open(view, at, ended)));
         }
     }
 }
@@ -200,6 +215,53 @@ fn after_the_end(view: CallView<'_>, dialog: &Dialog) -> Option<Finding> {
          that the call is over. Look next whether the BYE and its answer reached {from}, or an element between ended the call for it."
     );
     Some(Finding::new(&B05, vec![late, ended], summary, detail))
+}
+
+/// For each INVITE that is open when a BYE of its dialog is answered, that answer. Where an INVITE rings at several
+/// phones, the others go on.
+fn open_at_bye(view: CallView<'_>) -> Vec<Option<MessageNo>> {
+    let mut open = vec![None; view.call.transactions.len()];
+    let mut early = vec![0_u32; open.len()];
+    view.call.dialogs.iter().flat_map(|dialog| &dialog.created_by).for_each(|at| early[at.at()] += 1);
+    let acknowledged = view.call.transactions.iter().filter(|t| t.method == Method::Ack).filter_map(|t| t.invite);
+    acknowledged.for_each(|at| early[at.at()] += 2);
+    for dialog in &view.call.dialogs {
+        let Some(ended) = dialog.bye.and_then(|bye| success(view, view.call.transaction(bye))) else {
+            continue;
+        };
+        for at in dialog.created_by.iter().chain(&dialog.transactions) {
+            let t = view.call.transaction(*at);
+            let sent_before = t.request.is_some_and(|no| no < ended);
+            if t.method == Method::Invite && sent_before && early[at.at()] < 2 {
+                open[at.at()] = Some(ended);
+            }
+        }
+    }
+    open
+}
+
+/// B06.
+fn left_open(view: CallView<'_>, at: TransactionNo, ended: MessageNo) -> Option<Finding> {
+    let t = view.call.transaction(at);
+    let request = t.request?;
+    let left = view.capture_after(time(view, ended));
+    if left < TIMEOUT || !heard(view, t.connection.reversed()) {
+        return None;
+    }
+    let (client, server) = (t.connection.src, t.connection.dst);
+    let summary =
+        format!("The call ended with BYE, and the INVITE of {client} that was open then got no final response.");
+    let detail = format!(
+        "A BYE ends the dialog, but each request that is open in it is still answered, with 487 (RFC 3261 15.1.2). Without it {client} waits, \
+         and repeats its INVITE until its timer ends. Nothing came in the {} after the BYE. Look next at the software of {server}.",
+        span(left)
+    );
+    let judgement = judge(view, &Absent::FinalResponse(at));
+    if judgement.cause == Cause::NotCaptured {
+        return None; // rule T03 tells it
+    }
+    let missing = facts::owed_back(view, "487 Request Terminated", request);
+    Some(judged(Finding::new(&B06, vec![request, ended], summary, detail), &judgement).missing(missing))
 }
 
 /// B07. Without media to look at a long call cannot be told from one that was forgotten, so this only

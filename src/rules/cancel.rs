@@ -89,7 +89,7 @@ impl Rule for Cancel {
 }
 
 /// For each transaction the CANCEL that is meant for it.
-fn by_invite(view: CallView<'_>) -> Vec<Option<TransactionNo>> {
+pub(super) fn by_invite(view: CallView<'_>) -> Vec<Option<TransactionNo>> {
     let mut cancels = vec![None; view.call.transactions.len()];
     for (at, t) in view.transactions().filter(|(_, t)| t.method == Method::Cancel) {
         if let Some(invite) = t.invite {
@@ -193,7 +193,9 @@ fn too_late(view: CallView<'_>, cancel: &Transaction) -> Option<Finding> {
 
 /// C07. After a crossing it is what the standard asks for.
 fn refused(view: CallView<'_>, cancel: &Transaction) -> Option<Finding> {
-    let answer = cancel.final_response.filter(|no| facts::status(view, *no) >= 300)?;
+    // Of a challenge tells C09.
+    let is_refusal = |no: &MessageNo| !matches!(facts::status(view, *no), 0..300 | 401 | 407);
+    let answer = cancel.final_response.filter(is_refusal)?;
     let ended = cancel.invite.and_then(|invite| view.call.transaction(invite).final_response);
     let crossed = ended.is_some_and(|ended| ended < answer);
     let (server, client) = (facts::sender(view, answer), facts::receiver(view, answer));

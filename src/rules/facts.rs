@@ -150,6 +150,9 @@ pub(super) fn undeliverable(view: CallView<'_>, transaction: &Transaction) -> bo
 /// same: the cause lies behind the last hop, and is told once.
 pub(super) fn deepest(view: CallView<'_>, holds: impl Fn(TransactionNo, &Transaction) -> bool) -> Vec<TransactionNo> {
     let found: Vec<TransactionNo> = view.transactions().filter(|(at, t)| holds(*at, t)).map(|(at, _)| at).collect();
+    if found.is_empty() {
+        return found;
+    }
     let mut covered = vec![false; view.call.transactions.len()];
     for at in &found {
         if let Some(up) = view.call.transaction(*at).upstream.filter(|up| up != at) {

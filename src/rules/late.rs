@@ -95,7 +95,7 @@ fn pending(t: &Transaction) -> bool {
 
 /// Which INVITEs got a CANCEL (rules C01 and C02 tell those), an ACK (rule I09), or show by their
 /// dialog that they were answered.
-fn ended_otherwise(view: CallView<'_>) -> Vec<bool> {
+pub(super) fn ended_otherwise(view: CallView<'_>) -> Vec<bool> {
     let mut marked = vec![false; view.call.transactions.len()];
     let by_request = view.transactions().filter(|(_, t)| matches!(t.method, Method::Cancel | Method::Ack));
     let by_dialog = view.call.dialogs.iter().filter(|dialog| dialog.confirmed.is_some());

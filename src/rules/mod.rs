@@ -14,6 +14,7 @@ mod auth_secret;
 mod auth_story;
 mod bye;
 mod cancel;
+mod cancel_request;
 mod capture_gaps;
 mod capture_health;
 mod companion;
@@ -23,26 +24,33 @@ mod delivery;
 mod dialog;
 mod facts;
 mod finding;
+mod forks;
 mod form;
 mod forwarding;
 mod hops;
 mod identity;
 mod late;
 mod mirror;
+mod non_invite;
 mod offer;
 mod options;
+mod overdue;
 mod overload;
 mod passwords;
 mod redirect;
 mod refused;
 mod registration;
+mod reinvite;
 mod reliable;
 mod repeats;
 mod responses;
 mod return_path;
+mod ringing;
+mod route_set;
 mod status_words;
 mod subject;
 mod subscribe;
+mod target;
 mod unanswered;
 
 pub use finding::{Finding, Meta, MissingMessage, Severity};
@@ -128,14 +136,22 @@ pub static RULES: &[&dyn Rule] = &[
     &identity::Identity,
     &cookie::Cookie,
     &mirror::Mirror,
+    &non_invite::NonInvite,
+    &overdue::Overdue,
     &ack::AckTo2xx,
     &ack_failure::AckToFailure,
     &ack_route::AckRoute,
     &contact::Contact,
     &offer::OfferAnswer,
+    &forks::Forks,
+    &ringing::Ringing,
     &cancel::Cancel,
+    &cancel_request::CancelRequest,
     &bye::Bye,
     &dialog::InDialog,
+    &route_set::RouteSet,
+    &target::RemoteTarget,
+    &reinvite::ReInvite,
     &reliable::PrackMissing,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
