@@ -333,7 +333,7 @@ impl Builder<'_> {
 
     /// A mark beside the arrow that each finding points at.
     fn findings(&mut self) {
-        for finding in self.report.findings_of(self.view.number) {
+        for finding in self.report.told_of(self.view) {
             let place = match &finding.missing {
                 Some(missing) => Some(self.ghost_of(finding, missing)),
                 None => finding.messages.first().map(|no| self.place(self.root(*no))),
