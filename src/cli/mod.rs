@@ -3,6 +3,7 @@
 mod args;
 mod catalog;
 mod check;
+mod follow;
 mod list;
 mod output;
 mod pipeline;

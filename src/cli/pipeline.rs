@@ -1,7 +1,7 @@
 //! From files to findings: opens the source, feeds the analyzer, compares and judges.
 
 use super::args::InputArgs;
-use super::say;
+use super::{follow, say};
 use crate::analysis::{Analysis, Analyzer, Options};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
@@ -59,7 +59,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         }
     };
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
-    let opened = capture::open(files);
+    let opened = if input.follow { follow::open(files)? } else { capture::open(files) };
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
     let mut source = match &input.bpf {

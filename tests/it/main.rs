@@ -18,6 +18,7 @@ mod determinism;
 mod digest;
 mod docs;
 mod encapsulations;
+mod follow;
 mod hostile;
 mod messages;
 mod order;
