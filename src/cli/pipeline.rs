@@ -2,7 +2,7 @@
 
 use super::args::InputArgs;
 use super::{follow, say};
-use crate::analysis::{Analysis, Analyzer, Options};
+use crate::analysis::{Analysis, Analyzer, Options, Remarks};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
 use crate::flow::{self, FlowMatch};
@@ -70,6 +70,10 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
+    analysis.remarks = Remarks {
+        names: source.names().iter().map(|(address, name)| (address, name.to_owned())).collect(),
+        comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect(),
+    };
     let captures = source.captures().to_vec();
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all(&analysis);

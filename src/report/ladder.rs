@@ -223,7 +223,7 @@ impl Builder<'_> {
                 frame: Some(self.view.frame(no)),
                 step: step.unwrap_or_default().to_owned(),
                 paint: paint_of(seen.message.status()),
-                notes: Vec::new(),
+                notes: self.view.comments(no).map(comment_note).collect(),
             };
             self.arrows.insert(self.place(no), arrow);
         }
@@ -413,6 +413,12 @@ fn paint_of(status: Option<u16>) -> Paint {
         Some(400..) => Paint::Warning,
         Some(_) => Paint::Plain,
     }
+}
+
+/// What somebody wrote into the capture.
+fn comment_note(comment: &str) -> Note {
+    let text = format!("comment: {}", super::escape::text(comment));
+    Note { paint: Paint::Dim, is_finding: false, text }
 }
 
 /// "I01 ack-missing", as error, warning, note, or as what the capture cannot prove.

@@ -5,6 +5,7 @@
 pub mod escape;
 mod fingerprint;
 mod json;
+mod json_capture;
 mod json_layout;
 pub mod ladder;
 mod ladder_text;

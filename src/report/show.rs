@@ -57,13 +57,18 @@ fn heading(
         format!("+{} s", time::offset(seen.time.since(view.call.start))),
     ];
     facts.extend(step.map(|(step, flow)| format!("step {step} of {flow}")));
+    facts.extend(view.analysis.wrapping(seen).map(|path| format!("inside {path}")));
     facts.extend(place.copy.map(|copy| match copy.kind {
         CopyKind::Retransmission => format!("retransmission of message {}", copy.of.at() + 1),
         CopyKind::CapturedTwice => {
             format!("captured again, sent once as message {}", copy.of.at() + 1)
         }
     }));
-    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 0))
+    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 0))?;
+    view.comments(no).try_for_each(|comment| {
+        let told = format!("comment in the capture: {}", escape::prose(comment));
+        write!(out, "{}", style.paragraph(Paint::Info, &told, 0))
+    })
 }
 
 /// Header lines, under a faulty one a line with carets under all its faults, then the body.

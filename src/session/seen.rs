@@ -16,6 +16,8 @@ pub struct Seen {
     pub connection: Connection,
     /// IP identification of the frame; 0 when there is none (IPv6, streams).
     pub ip_id: u16,
+    /// What it was wrapped in (VLANs, tunnels): a number that the analysis knows; 0 for nothing.
+    pub wrapped: u16,
     /// Observation point: interface of the capture.
     pub interface: u32,
 }

@@ -14,6 +14,7 @@ mod bad_input;
 mod captures;
 mod cli;
 mod containers;
+mod coverage;
 mod determinism;
 mod digest;
 mod docs;
