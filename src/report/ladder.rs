@@ -1,6 +1,6 @@
 //! The ladder of a call as data: lanes, rows, gaps and notes. How it is drawn is the business of others.
 
-use super::style::{Paint, count};
+use super::style::{Paint, count, shorten};
 use super::{Report, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
@@ -415,9 +415,11 @@ fn paint_of(status: Option<u16>) -> Paint {
     }
 }
 
-/// What somebody wrote into the capture.
+/// What somebody wrote into the capture; `callflow show` has all of it.
 fn comment_note(comment: &str) -> Note {
-    let text = format!("comment: {}", super::escape::text(comment));
+    /// Columns, about two lines beside the lanes.
+    const ROOM: usize = 60;
+    let text = format!("comment: {}", shorten(&super::escape::text(comment), ROOM, "…"));
     Note { paint: Paint::Dim, is_finding: false, text }
 }
 
