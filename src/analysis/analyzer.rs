@@ -2,20 +2,23 @@
 //! only in who fills the batches.
 
 use super::agents::{self, Clocks};
+use super::coverage::{Counted, Coverage, PacketKind};
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
-use super::{Analysis, Skipped, Stats, icmp};
-use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
+use super::sealed::Sealed;
+use super::wrapped::Wrappings;
+use super::{Analysis, Stats, icmp};
+use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
-    self, Decoded, Defragmenter, Relayed, Sctp, SctpMessage, SctpMessages, Segment, StreamData, StreamEvent, Streams,
-    TlsKeys,
+    self, Carried, Decoded, Defragmenter, Ended, Fragment, Relayed, Sctp, SctpMessage, SctpMessages, Segment,
+    StreamData, StreamEvent, Streams, TlsKeys,
 };
 use crate::session::Seen;
 use crate::sip::{Facts, Framed, Framer, Probe, probe};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 
 /// What the user may tell us about the traffic.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +42,12 @@ pub struct Analyzer {
     ids: CallIds,
     events: Vec<StreamEvent>,
     framed: Vec<Framed>,
-    skipped: BTreeMap<&'static str, Skipped>,
+    /// Every packet that came, but those of connections that go on.
+    coverage: Coverage,
+    /// Connections that go on and carried SIP, by the lower number of their streams.
+    with_sip: HashSet<u64, RandomState>,
+    sealed: Sealed,
+    wrappings: Wrappings,
     /// Messages that capture agents passed on, by position in the analysis.
     relayed: Vec<(usize, Passed)>,
     /// Messages of the last batch, not yet in `analysis`.
@@ -70,7 +78,10 @@ impl Analyzer {
             ids: CallIds::default(),
             events: Vec::new(),
             framed: Vec::new(),
-            skipped: BTreeMap::new(),
+            coverage: Coverage::default(),
+            with_sip: HashSet::default(),
+            sealed: Sealed::default(),
+            wrappings: Wrappings::default(),
             relayed: Vec::new(),
             parsed: Vec::new(),
             analysis: Analysis::default(),
@@ -95,11 +106,10 @@ impl Analyzer {
             batch.packets.par_chunks(CHUNK).map(|packets| Chunk::decode(batch, packets, ports)).collect();
         let mut raws = Vec::new();
         for chunk in decoded {
-            for (what, skipped) in chunk.skipped {
-                self.skipped.entry(what).or_default().merge(skipped);
-            }
+            self.coverage.merge(&chunk.coverage);
+            let numbers = self.wrappings.take_in(chunk.wrappings);
             for item in chunk.items {
-                self.transport(batch, item, &mut raws);
+                self.transport(batch, item, &numbers, &mut raws);
             }
         }
         self.keep(raws);
@@ -108,18 +118,18 @@ impl Analyzer {
     /// The end of the capture: what waited for more is given up, calls are built.
     pub fn finish(mut self) -> Analysis {
         let mut raws = Vec::new();
-        let mut events = std::mem::take(&mut self.events);
-        self.streams.finish(&mut self.analysis.anomalies, &mut events);
-        for event in events.drain(..) {
-            self.stream(event, &mut raws);
+        for whole in self.defragmenter.finish(&mut self.analysis.anomalies) {
+            self.incomplete(&whole, 0, &mut raws);
         }
+        self.streams.finish(&mut self.analysis.anomalies, &mut self.events);
+        self.stream_events(&mut raws);
         let mut streams: Vec<u64> = self.framers.keys().copied().collect();
         streams.sort_unstable();
         for stream in streams {
             self.close(stream, &mut raws);
         }
-        for whole in self.defragmenter.finish(&mut self.analysis.anomalies) {
-            self.reassembled(&whole, 0, &mut raws);
+        for ended in std::mem::take(&mut self.streams).into_ended() {
+            self.account(ended);
         }
         let mut messages = Vec::new();
         self.sctp.finish(&mut messages);
@@ -131,7 +141,9 @@ impl Analyzer {
         self.file(parsed);
         agents::number_sendings(&mut self.analysis.seen, &self.relayed);
         let clocks = Clocks::new(&self.analysis.seen, &self.relayed);
-        let Self { ids, mut analysis, skipped, .. } = self;
+        let Self { ids, mut analysis, mut coverage, sealed, wrappings, options, .. } = self;
+        sealed.judge(&analysis.seen, &options.sip_ports, &mut coverage, &mut analysis.anomalies);
+        analysis.wrappings = wrappings.settle(&mut analysis.seen);
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
         let mut groups = call::group_messages(&analysis.seen, ids);
@@ -144,7 +156,7 @@ impl Analyzer {
             || Stats::of_messages(seen),
         );
         let packets = analysis.stats.packets;
-        analysis.stats = Stats { packets, call_ids, skipped, ..counted };
+        analysis.stats = Stats { packets, call_ids, coverage, ..counted };
         analysis.stats.count_calls(&calls);
         analysis.calls = calls;
         note_repairs(&mut analysis);
@@ -152,79 +164,148 @@ impl Analyzer {
         analysis
     }
 
-    /// The ordered stage: fragments and segments become messages.
-    fn transport(&mut self, batch: &Batch, item: Item<'_>, raws: &mut Vec<Raw>) {
-        match item {
-            Item::Sip(raw) => raws.push(raw),
-            Item::Odd(anomaly) => self.analysis.anomalies.add(anomaly),
+    /// The ordered stage: fragments and segments become messages. `numbers`: as [`Wrappings::take_in`] gives.
+    fn transport(&mut self, batch: &Batch, item: Item<'_>, numbers: &[u16], raws: &mut Vec<Raw>) {
+        let before = raws.len();
+        let meta = match item {
+            Item::Sip(mut raw) => {
+                raw.wrapped = usize::from(raw.wrapped).checked_sub(1).map_or(0, |at| numbers[at]);
+                return raws.push(raw);
+            }
+            Item::Odd(anomaly) => return self.analysis.anomalies.add(anomaly),
             Item::Icmp(meta, error) => {
                 if !icmp::note(&mut self.analysis.icmp, &meta, &error) {
-                    self.skip("ICMP, not about SIP", meta.frame);
+                    self.coverage.add(PacketKind::OtherIcmp, meta.frame);
                 }
+                return;
             }
             Item::Sctp(meta, packet) => {
                 let share = |part: &[u8]| batch.share(&meta, part);
-                self.sctp(meta.frame, meta.time, meta.interface, &packet, raws, &share);
+                let kind = self.sctp(meta.frame, meta.time, meta.interface, &packet, raws, &share);
+                self.coverage.add(kind, meta.frame);
+                meta
             }
             Item::Fragment(meta, fragment) => {
-                let anomalies = &mut self.analysis.anomalies;
-                let whole = self.defragmenter.push(&fragment, meta.frame, meta.time, anomalies);
-                for whole in self.defragmenter.take_incomplete().into_iter().chain(whole) {
-                    self.reassembled(&whole, meta.interface, raws);
-                }
+                self.fragment(&meta, &fragment, raws);
+                meta
             }
             Item::Segment(meta, segment) => {
                 let share = |part: &[u8]| batch.share(&meta, part);
                 self.segment(meta.frame, meta.time, &segment, raws, &share);
+                meta
             }
+        };
+        self.wrap(batch, &meta, &mut raws[before..]);
+    }
+
+    /// Says of messages that `meta` completed what it was wrapped in.
+    fn wrap(&mut self, batch: &Batch, meta: &PacketMeta, raws: &mut [Raw]) {
+        if raws.is_empty() {
+            return;
+        }
+        let outer = net::outer(meta.link, batch.data(meta));
+        for raw in raws.iter_mut().filter(|raw| raw.frames.last() == meta.frame) {
+            raw.wrapped = self.wrappings.around(&outer, raw.wrapped);
         }
     }
 
-    /// An IP datagram put together, or as much of it as was captured.
-    fn reassembled(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
-        match net::decode_ip(&whole.bytes) {
-            Decoded::Aggregate(all) => all.frames().for_each(|frame| self.inner(frame, whole, interface, raws)),
-            decoded => self.inner(decoded, whole, interface, raws),
+    fn fragment(&mut self, meta: &PacketMeta, fragment: &Fragment<'_>, raws: &mut Vec<Raw>) {
+        let whole = self.defragmenter.push(fragment, meta.frame, meta.time, &mut self.analysis.anomalies);
+        for whole in self.defragmenter.take_incomplete() {
+            self.incomplete(&whole, meta.interface, raws);
         }
+        let kind = match whole {
+            Some(whole) => self.reassembled(&whole, meta.interface, raws),
+            None => Some(PacketKind::Fragment),
+        };
+        if let Some(kind) = kind {
+            self.coverage.add(kind, meta.frame);
+        }
+    }
+
+    /// What was captured of an IP datagram that did not become whole. One of its fragments, which were
+    /// all counted as such, counts as what came of it.
+    fn incomplete(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
+        self.coverage.uncount(PacketKind::Fragment);
+        if let Some(kind) = self.reassembled(whole, interface, raws) {
+            self.coverage.add(kind, whole.frames.last());
+        }
+    }
+
+    /// An IP datagram put together, or as much of it as was captured. What it was, unless its connection
+    /// counts it.
+    fn reassembled(&mut self, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) -> Option<PacketKind> {
+        let before = raws.len();
+        let kind = match net::decode_ip(&whole.bytes) {
+            Decoded::Aggregate(all) => {
+                let kinds: Vec<_> = all.frames().map(|frame| self.inner(frame, whole, interface, raws)).collect();
+                kinds.into_iter().flatten().next()
+            }
+            decoded => self.inner(decoded, whole, interface, raws),
+        };
+        if raws.len() > before {
+            let number = self.wrappings.number(net::outer_ip(&whole.bytes));
+            raws[before..].iter_mut().for_each(|raw| raw.wrapped = number);
+        }
+        kind
     }
 
     /// What is in such a datagram.
-    fn inner(&mut self, decoded: Decoded<'_>, whole: &net::Whole, interface: u32, raws: &mut Vec<Raw>) {
+    fn inner(
+        &mut self,
+        decoded: Decoded<'_>,
+        whole: &net::Whole,
+        interface: u32,
+        raws: &mut Vec<Raw>,
+    ) -> Option<PacketKind> {
         let share = |part: &[u8]| whole.bytes.slice_ref(part);
         let origin = Origin { frames: whole.frames.clone(), time: whole.time, interface };
         let frame = whole.frames.last();
-        match decoded {
+        Some(match decoded {
             Decoded::Datagram(datagram) => match sort_datagram(&datagram, &self.options.sip_ports) {
-                Sort::Sip(at) => raws.push(origin.datagram(&datagram, share(&datagram.payload[at..]))),
-                other => self.skip(other.name(), frame),
+                Sort::Sip(at) => {
+                    raws.push(origin.datagram(&datagram, share(&datagram.payload[at..])));
+                    PacketKind::SipUdp
+                }
+                Sort::KeepAlive => PacketKind::KeepAlive,
+                Sort::Other => PacketKind::of_datagram(&datagram),
             },
             Decoded::Segment(segment) => {
                 self.segment(frame, whole.time, &segment, raws, &share);
+                return None;
             }
             Decoded::Sctp(packet) => self.sctp(frame, whole.time, interface, &packet, raws, &share),
             Decoded::Relayed(relayed) => self.relayed(origin, &relayed, &share, raws),
             Decoded::Skipped(skip) => {
-                let skipped = Skipped { unread: skip.hides(), ..Skipped::one(frame) };
-                self.skipped.entry(skip.name()).or_default().merge(skipped);
                 if let Some(kind) = skip.anomaly() {
                     let odd = Anomaly::new(kind, frame, skip.offset.into(), skip.text());
                     self.analysis.anomalies.add(odd);
                 }
+                PacketKind::of_skip(&skip)
             }
-            Decoded::Icmp(_) | Decoded::Fragment(_) | Decoded::Aggregate(_) => {}
-        }
+            Decoded::Icmp(_) => PacketKind::OtherIcmp,
+            Decoded::Fragment(_) | Decoded::Aggregate(_) => PacketKind::Fragment,
+        })
     }
 
     /// A message passed on by an agent.
-    fn relayed(&mut self, origin: Origin, relayed: &Relayed<'_>, share: &dyn Fn(&[u8]) -> Bytes, raws: &mut Vec<Raw>) {
-        let frame = origin.frames.last();
+    fn relayed(
+        &mut self,
+        origin: Origin,
+        relayed: &Relayed<'_>,
+        share: &dyn Fn(&[u8]) -> Bytes,
+        raws: &mut Vec<Raw>,
+    ) -> PacketKind {
         let (told, odd) = origin.relayed(relayed, &self.options.sip_ports, share);
         if let Some(odd) = odd {
             self.analysis.anomalies.add(odd);
         }
         match told {
-            Ok(raw) => raws.push(raw),
-            Err(what) => self.skip(what, frame),
+            Ok(raw) => {
+                raws.push(raw);
+                PacketKind::SipRelayed
+            }
+            Err(kind) => kind,
         }
     }
 
@@ -236,34 +317,28 @@ impl Analyzer {
         packet: &Sctp<'_>,
         raws: &mut Vec<Raw>,
         share: &dyn Fn(&[u8]) -> Bytes,
-    ) {
+    ) -> PacketKind {
         let mut messages = Vec::new();
+        let before = raws.len();
         self.sctp.push(packet, frame, time, share, &mut self.analysis.anomalies, &mut messages);
         for message in messages {
             self.sctp_message(message, interface, raws);
         }
+        if raws.len() > before { PacketKind::SipSctp } else { PacketKind::OtherSctp }
     }
 
     /// A user message of SCTP is one SIP message (RFC 4168 5).
     fn sctp_message(&mut self, message: SctpMessage, interface: u32, raws: &mut Vec<Raw>) {
         let SctpMessage { connection, bytes, frames, time, complete } = message;
         let frame = frames.last();
-        match sort(&bytes, connection.src, connection.dst, &self.options.sip_ports) {
-            Sort::Sip(at) => {
-                if !complete {
-                    let text = "chunks of a SIP message over SCTP are not in the capture";
-                    let odd = Anomaly::new(AnomalyKind::IncompleteFragments, frame, 0, text);
-                    self.analysis.anomalies.add(odd);
-                }
-                raws.push(Origin { frames, time, interface }.message(connection, bytes.slice(at..)));
+        if let Sort::Sip(at) = sort(&bytes, connection.src, connection.dst, &self.options.sip_ports) {
+            if !complete {
+                let text = "chunks of a SIP message over SCTP are not in the capture";
+                let odd = Anomaly::new(AnomalyKind::IncompleteFragments, frame, 0, text);
+                self.analysis.anomalies.add(odd);
             }
-            Sort::KeepAlive => self.skip("SIP keep-alive", frame),
-            Sort::Other => self.skip("SCTP, not SIP", frame),
+            raws.push(Origin { frames, time, interface }.message(connection, bytes.slice(at..)));
         }
-    }
-
-    fn skip(&mut self, what: &'static str, frame: u32) {
-        self.skipped.entry(what).or_default().merge(Skipped::one(frame));
     }
 
     fn segment(
@@ -274,18 +349,47 @@ impl Analyzer {
         raws: &mut Vec<Raw>,
         share: &dyn Fn(&[u8]) -> Bytes,
     ) {
-        let mut events = std::mem::take(&mut self.events);
         let anomalies = &mut self.analysis.anomalies;
-        self.streams.push(segment, frame, time, share, anomalies, &mut events);
+        self.streams.push(segment, frame, time, share, anomalies, &mut self.events);
+        self.stream_events(raws);
+        for ended in self.streams.take_ended() {
+            self.account(ended);
+        }
+    }
+
+    fn stream_events(&mut self, raws: &mut Vec<Raw>) {
+        let mut events = std::mem::take(&mut self.events);
         for event in events.drain(..) {
             self.stream(event, raws);
         }
         self.events = events;
     }
 
+    /// Counts the packets of a connection that is over.
+    fn account(&mut self, ended: Ended) {
+        let Ended { stream, packets, first, carried } = ended;
+        let counted = Counted { packets, first };
+        let has_sip = self.with_sip.remove(&stream);
+        let kind = match carried {
+            Carried::Sealed(tls) if !has_sip => return self.sealed.push(counted, tls, &mut self.coverage),
+            Carried::Sealed(tls) => {
+                let odd = Anomaly::new(AnomalyKind::EncryptedTls, tls.frame, 0, tls.text);
+                self.analysis.anomalies.add(odd);
+                PacketKind::SipTcp
+            }
+            _ if has_sip => PacketKind::SipTcp,
+            Carried::Nothing => PacketKind::EmptyTcp,
+            Carried::Cut => PacketKind::CutContent,
+            Carried::Plain => PacketKind::OtherTcp,
+            Carried::Tls => PacketKind::OtherTls,
+        };
+        self.coverage.add_all(kind, counted);
+    }
+
     /// Bytes of a stream become messages by their Content-Length (RFC 3261 18.3).
     fn stream(&mut self, event: StreamEvent, raws: &mut Vec<Raw>) {
         let StreamEvent { stream, connection, frame, time, what } = event;
+        let before = raws.len();
         match what {
             StreamData::Message(bytes) => {
                 if let Probe::Sip { offset } = probe(&bytes) {
@@ -295,11 +399,8 @@ impl Analyzer {
             }
             StreamData::Hep(packet) => {
                 let origin = Origin { frames: Frames::one(frame), time, interface: 0 };
-                match net::decode_hep(&packet, connection.src.ip) {
-                    Decoded::Relayed(relayed) => {
-                        self.relayed(origin, &relayed, &|part| packet.slice_ref(part), raws);
-                    }
-                    _ => self.skip("HEP, not SIP", frame),
+                if let Decoded::Relayed(relayed) = net::decode_hep(&packet, connection.src.ip) {
+                    self.relayed(origin, &relayed, &|part| packet.slice_ref(part), raws);
                 }
             }
             StreamData::Bytes(bytes) => {
@@ -319,12 +420,19 @@ impl Analyzer {
             }
             StreamData::End { .. } => self.close(stream, raws),
         }
+        if raws.len() > before {
+            self.with_sip.insert(stream & !1);
+        }
     }
 
     fn close(&mut self, stream: u64, raws: &mut Vec<Raw>) {
         if let Some(mut line) = self.framers.remove(&stream) {
+            let before = raws.len();
             line.framer.finish(&mut self.framed);
             line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
+            if raws.len() > before {
+                self.with_sip.insert(stream & !1);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! ICMP errors that quote SIP.
 
-use super::{Analysis, IcmpReport};
+use super::{Analysis, IcmpReport, PacketKind};
 use crate::base::{Connection, PacketMeta, Transport};
 use crate::net::IcmpError;
 use crate::sip::{Message, Probe, probe};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 const REPORTS: usize = 100_000;
 
 /// Keeps the error when what it quotes starts like SIP, or is a TCP segment, of which routers often
-/// quote only the ports: [`assign`] tells then. Returns whether it was kept or had to be.
+/// quote only the ports: [`assign`] tells then, and counts it. Returns whether it was kept.
 pub(super) fn note(reports: &mut Vec<IcmpReport>, meta: &PacketMeta, error: &IcmpError<'_>) -> bool {
     let sip = match probe(error.quoted.payload) {
         Probe::Sip { offset } => &error.quoted.payload[offset..],
@@ -20,7 +20,7 @@ pub(super) fn note(reports: &mut Vec<IcmpReport>, meta: &PacketMeta, error: &Icm
         _ => return false,
     };
     if reports.len() >= REPORTS {
-        return true;
+        return false;
     }
     let quoted = Message::parse(Bytes::copy_from_slice(sip));
     let id = quoted.call_id();
@@ -63,7 +63,13 @@ pub(super) fn assign(analysis: &mut Analysis) {
         report.call = report.call_id.as_ref().and_then(|id| by_id.get(id).copied()).or_else(by_address);
     }
     // A segment of no call has nothing to do with SIP, as far as can be told.
-    analysis.icmp.retain(|report| report.quoted.transport == Transport::Udp || report.call.is_some());
+    let Analysis { icmp, stats, .. } = analysis;
+    icmp.retain(|report| {
+        let about_sip = report.quoted.transport == Transport::Udp || report.call.is_some();
+        let kind = if about_sip { PacketKind::SipIcmp } else { PacketKind::OtherIcmp };
+        stats.coverage.add(kind, report.frame);
+        about_sip
+    });
 }
 
 /// What the quoted addresses may be as a connection of SIP: TCP carries four transports.

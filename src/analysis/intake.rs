@@ -1,13 +1,13 @@
 //! The parallel stage: what each packet holds, and which of that is SIP.
 
-use super::Skipped;
+use super::coverage::{Coverage, PacketKind};
+use super::wrapped::Wrappings;
 use crate::base::{Anomaly, AnomalyKind, Batch, Connection, Endpoint, Frames, PacketMeta, Timestamp, Transport};
 use crate::net::{self, Datagram, Decoded, Fragment, IcmpError, Relayed, Sctp, Segment};
 use crate::session::{Seen, Sending};
 use crate::sip::{Message, Probe, probe};
 use bytes::Bytes;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What a packet has for the ordered stages.
 pub(super) enum Item<'a> {
@@ -22,10 +22,12 @@ pub(super) enum Item<'a> {
 /// A SIP message before parsing.
 pub(super) struct Raw {
     bytes: Bytes,
-    frames: Frames,
+    pub(super) frames: Frames,
     pub(super) time: Timestamp,
     connection: Connection,
     sending: Sending,
+    /// As in [`Seen::wrapped`].
+    pub(super) wrapped: u16,
     interface: u32,
     /// What passed it on; none when it was in the capture itself.
     pub(super) passed: Option<Passed>,
@@ -41,12 +43,15 @@ pub(super) struct Passed {
 /// What one task makes of a run of packets.
 pub(super) struct Chunk<'a> {
     pub(super) items: Vec<Item<'a>>,
-    pub(super) skipped: BTreeMap<&'static str, Skipped>,
+    /// The packets that need no more to be known for what they are.
+    pub(super) coverage: Coverage,
+    /// For the messages in `items`.
+    pub(super) wrappings: Wrappings,
 }
 
 impl<'a> Chunk<'a> {
     pub(super) fn decode(batch: &'a Batch, packets: &'a [PacketMeta], ports: &[u16]) -> Self {
-        let mut chunk = Self { items: Vec::new(), skipped: BTreeMap::new() };
+        let mut chunk = Self { items: Vec::new(), coverage: Coverage::default(), wrappings: Wrappings::default() };
         for meta in packets {
             match net::decode(meta.link, batch.data(meta), meta.original) {
                 Decoded::Aggregate(all) => all.frames().for_each(|frame| chunk.take(batch, meta, frame, ports)),
@@ -65,8 +70,7 @@ impl<'a> Chunk<'a> {
             Decoded::Icmp(error) => self.items.push(Item::Icmp(*meta, error)),
             Decoded::Relayed(relayed) => self.relayed(batch, meta, &relayed, ports),
             Decoded::Skipped(skip) => {
-                let skipped = Skipped { unread: skip.hides(), ..Skipped::one(meta.frame) };
-                self.skipped.entry(skip.name()).or_default().merge(skipped);
+                self.coverage.add(PacketKind::of_skip(&skip), meta.frame);
                 if let Some(kind) = skip.anomaly() {
                     self.items.push(Item::Odd(Anomaly::new(kind, meta.frame, skip.offset.into(), skip.text())));
                 }
@@ -80,9 +84,11 @@ impl<'a> Chunk<'a> {
             Sort::Sip(at) => {
                 self.items.extend(cut(datagram.missing, meta.frame, meta.captured).map(Item::Odd));
                 let bytes = batch.share(meta, &datagram.payload[at..]);
-                self.items.push(Item::Sip(Origin::of(meta).datagram(datagram, bytes)));
+                self.sip(batch, meta, Origin::of(meta).datagram(datagram, bytes));
+                self.coverage.add(PacketKind::SipUdp, meta.frame);
             }
-            other => self.skip(other.name(), meta),
+            Sort::KeepAlive => self.coverage.add(PacketKind::KeepAlive, meta.frame),
+            Sort::Other => self.coverage.add(PacketKind::of_datagram(datagram), meta.frame),
         }
     }
 
@@ -90,13 +96,17 @@ impl<'a> Chunk<'a> {
         let (told, odd) = Origin::of(meta).relayed(relayed, ports, &|part| batch.share(meta, part));
         self.items.extend(odd.map(Item::Odd));
         match told {
-            Ok(raw) => self.items.push(Item::Sip(raw)),
-            Err(what) => self.skip(what, meta),
+            Ok(raw) => {
+                self.sip(batch, meta, raw);
+                self.coverage.add(PacketKind::SipRelayed, meta.frame);
+            }
+            Err(kind) => self.coverage.add(kind, meta.frame),
         }
     }
 
-    fn skip(&mut self, what: &'static str, meta: &PacketMeta) {
-        self.skipped.entry(what).or_default().merge(Skipped::one(meta.frame));
+    fn sip(&mut self, batch: &Batch, meta: &PacketMeta, mut raw: Raw) {
+        raw.wrapped = self.wrappings.number(net::outer(meta.link, batch.data(meta)));
+        self.items.push(Item::Sip(raw));
     }
 }
 
@@ -111,17 +121,6 @@ pub(super) enum Sort {
     Sip(usize),
     KeepAlive,
     Other,
-}
-
-impl Sort {
-    /// What a datagram is counted under.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Sip(_) => "SIP",
-            Self::KeepAlive => "SIP keep-alive",
-            Self::Other => "UDP, not SIP",
-        }
-    }
 }
 
 pub(super) fn sort_datagram(datagram: &Datagram<'_>, ports: &[u16]) -> Sort {
@@ -152,7 +151,7 @@ impl Origin {
     /// A message of a stream.
     pub(super) fn message(self, connection: Connection, bytes: Bytes) -> Raw {
         let Self { frames, time, interface } = self;
-        Raw { bytes, frames, time, connection, sending: Sending::Stream, interface, passed: None }
+        Raw { bytes, frames, time, connection, sending: Sending::Stream, wrapped: 0, interface, passed: None }
     }
 
     pub(super) fn datagram(self, datagram: &Datagram<'_>, bytes: Bytes) -> Raw {
@@ -169,13 +168,13 @@ impl Origin {
         relayed: &Relayed<'_>,
         ports: &[u16],
         share: &dyn Fn(&[u8]) -> Bytes,
-    ) -> (Result<Raw, &'static str>, Option<Anomaly>) {
+    ) -> (Result<Raw, PacketKind>, Option<Anomaly>) {
         let (content, complete) = relayed.content();
         let connection = relayed.connection;
         let at = match sort(&content, connection.src, connection.dst, ports) {
             Sort::Sip(at) => at,
-            Sort::KeepAlive => return (Err("SIP keep-alive"), None),
-            Sort::Other => return (Err("HEP, not SIP"), None),
+            Sort::KeepAlive => return (Err(PacketKind::KeepAlive), None),
+            Sort::Other => return (Err(PacketKind::OtherRelayed), None),
         };
         let frame = self.frames.last();
         let odd = match relayed.missing {
@@ -198,7 +197,7 @@ impl Origin {
 
 impl Raw {
     pub(super) fn parse(self) -> Seen {
-        let Self { bytes, frames, time, connection, sending, interface, passed: _ } = self;
-        Seen { message: Message::parse(bytes), frames, time, connection, sending, interface }
+        let Self { bytes, frames, time, connection, sending, wrapped, interface, passed: _ } = self;
+        Seen { message: Message::parse(bytes), frames, time, connection, sending, wrapped, interface }
     }
 }

@@ -2,13 +2,20 @@
 
 mod agents;
 mod analyzer;
+mod coverage;
 mod icmp;
 mod intake;
+mod remarks;
+mod sealed;
 mod stats;
+mod wrapped;
 
 pub use crate::net::RsaKey;
 pub use analyzer::{Analyzer, Options};
-pub use stats::{AddressPair, Skipped, Stats};
+pub use coverage::{Counted, Coverage, PacketKind};
+pub use remarks::Remarks;
+pub use stats::{AddressPair, Stats};
+pub use wrapped::Wrapping;
 
 use crate::base::{Anomalies, Idx, Timestamp};
 use crate::call::Call;
@@ -31,6 +38,10 @@ pub struct Analysis {
     pub first: Option<Timestamp>,
     /// Time of the last packet (of any kind).
     pub last: Option<Timestamp>,
+    /// What messages were wrapped in; [`Seen::wrapped`] counts from 1 into it.
+    pub wrappings: Vec<Wrapping>,
+    /// What the capture says beside its packets; for whoever reads it to fill in.
+    pub remarks: Remarks,
 }
 
 /// An ICMP error that quotes a SIP datagram (rule N01).
@@ -53,6 +64,12 @@ pub struct IcmpReport {
 }
 
 impl Analysis {
+    /// What a message was wrapped in: "VLAN 100, GRE 10.0.0.1 > 10.0.0.2".
+    pub fn wrapping(&self, seen: &Seen) -> Option<&str> {
+        let at = usize::from(seen.wrapped).checked_sub(1)?;
+        self.wrappings.get(at).map(|wrapping| wrapping.path.as_str())
+    }
+
     /// A call with access to its messages.
     pub fn view(&self, call: usize) -> CallView<'_> {
         CallView { analysis: self, call: &self.calls[call], number: call }
@@ -94,6 +111,11 @@ impl<'a> CallView<'a> {
     /// The frame that people should open for message `no`.
     pub fn frame(self, no: MessageNo) -> u32 {
         self.seen(no).frames.last()
+    }
+
+    /// What people wrote about the frames of message `no`.
+    pub fn comments(self, no: MessageNo) -> impl Iterator<Item = &'a str> {
+        self.seen(no).frames.as_slice().iter().flat_map(move |frame| self.analysis.remarks.on(*frame))
     }
 
     /// How long the capture goes on after `time`; zero when it ends before.

@@ -1,5 +1,6 @@
 //! Counts over the whole capture.
 
+use super::coverage::Coverage;
 use crate::base::Transport;
 use crate::call::Call;
 use crate::session::{CopyKind, Seen};
@@ -44,32 +45,8 @@ pub struct Stats {
     pub dialogs: u64,
     /// SIP messages from `low` to `high` and from `high` to `low`, by pair of hosts.
     pub directions: BTreeMap<AddressPair, [u64; 2]>,
-    /// Packets that were no SIP, by what they were.
-    pub skipped: BTreeMap<&'static str, Skipped>,
-}
-
-/// Packets that gave no SIP for one reason.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Skipped {
-    /// How many.
-    pub packets: u64,
-    /// The first frame of them (0 when there is none).
-    pub first: u32,
-    /// They could not be read and may hold SIP; else they are known to hold none.
-    pub unread: bool,
-}
-
-impl Skipped {
-    pub(super) fn one(frame: u32) -> Self {
-        Self { packets: 1, first: frame, unread: false }
-    }
-
-    /// Adds others.
-    pub(super) fn merge(&mut self, others: Self) {
-        self.first = if self.packets == 0 { others.first } else { self.first.min(others.first) };
-        self.packets += others.packets;
-        self.unread |= others.unread;
-    }
+    /// What each packet was.
+    pub coverage: Coverage,
 }
 
 impl Stats {
@@ -111,11 +88,6 @@ impl Stats {
                 }
             }
         }
-    }
-
-    /// Packets that could not be read and may hold SIP, by the reason.
-    pub fn unread(&self) -> impl Iterator<Item = (&'static str, Skipped)> {
-        self.skipped.iter().filter(|(_, skipped)| skipped.unread).map(|(what, skipped)| (*what, *skipped))
     }
 
     /// SIP messages seen from `src` to `dst`, over the whole capture.

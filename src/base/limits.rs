@@ -24,6 +24,10 @@ pub const TCP_PENDING_SEGMENTS: usize = 1024;
 pub const TCP_PENDING_TOTAL: usize = 256 << 20;
 /// How long, in packet time, a hole in a stream may wait for its segment before it is called lost.
 pub const TCP_HOLE_TIMEOUT: Duration = Duration::from_secs(8);
+/// TLS connections without keys that are kept until it is clear who speaks SIP; an office has some thousands a day.
+pub const SEALED_CONNECTIONS: usize = 65_536;
+/// Ways in which SIP messages may be wrapped (VLANs, tunnels) that are told apart; more counts as none.
+pub const ENCAPSULATIONS: usize = 4096;
 /// Directions of SCTP associations whose retransmissions are known; 2 KiB each.
 pub const SCTP_DIRECTIONS: usize = 16_384;
 /// SCTP fragments that wait for others; a message of 64 KiB has about 45.

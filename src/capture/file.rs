@@ -9,7 +9,7 @@ use super::pcap::{self, Pcap};
 use super::pcapng::PcapNg;
 use super::record::{Record, Step};
 use super::snoop::{self, Snoop};
-use super::{CaptureInfo, Comment, Cut, More, Names, Source};
+use super::{CaptureInfo, Comment, Cut, Maker, More, Names, Source};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Error, PacketMeta, Timestamp, limits};
 use std::fs::File;
 use std::io;
@@ -114,6 +114,7 @@ impl CaptureFile {
             complete: true,
             drops: 0,
             interfaces: Vec::new(),
+            maker: Maker::default(),
             cut: None,
         };
         Ok(Self {
@@ -302,9 +303,8 @@ impl CaptureFile {
                 let room = limits::CAPTURE_COMMENTS.saturating_sub(self.comments.len());
                 let comments = format.take_comments();
                 self.comments.extend(comments.into_iter().take(room));
-                let known = self.info.interfaces.len();
-                let interfaces = format.interfaces().get(known..).unwrap_or_default();
-                self.info.interfaces.extend_from_slice(interfaces);
+                format.tell_interfaces(&mut self.info.interfaces);
+                self.info.maker.clone_from(format.maker());
             }
             Format::Snoop(format) => self.info.drops = format.dropped(),
             Format::Pcap(_) | Format::NetMon(_) => {}

@@ -24,6 +24,7 @@ pub(super) struct Interface {
     pub(super) dropped: u64,
     /// As its packets say.
     pub(super) missed: u64,
+    pub(super) packets: u64,
 }
 
 /// What one tick of an interface's clock is.
@@ -49,7 +50,13 @@ impl Interface {
             offset: seconds.saturating_mul(1_000_000_000),
             dropped: 0,
             missed: 0,
+            packets: 0,
         }
+    }
+
+    /// Packets that were dropped: two accounts of the same loss, of which either may be missing.
+    pub(super) fn drops(&self) -> u64 {
+        self.dropped.max(self.missed)
     }
 
     #[inline]
@@ -82,17 +89,20 @@ impl Clock {
 
 /// What its description says for people.
 pub(super) fn interface_info(description: &InterfaceDescriptionBlock<'_>) -> InterfaceInfo {
-    /// Names of devices are short; descriptions are a line.
-    const LONGEST: usize = 256;
-    let words = |code| {
-        let value = find(&description.options, code)?;
-        Some(text(value, LONGEST)).filter(|text| !text.is_empty())
-    };
+    let words = |code| words(find(&description.options, code)?);
     InterfaceInfo {
         name: words(option::NAME),
         description: words(option::DESCRIPTION),
         link: LinkType(description.linktype.0 as u16),
+        packets: 0,
+        drops: 0,
     }
+}
+
+/// A name or description; they are a line at most.
+pub(super) fn words(value: &[u8]) -> Option<String> {
+    const LONGEST: usize = 256;
+    Some(text(value, LONGEST)).filter(|text| !text.is_empty())
 }
 
 /// The text in an option, up to `limit` bytes of it; some writers end it with a zero.

@@ -92,6 +92,8 @@ pub struct CaptureInfo {
     pub drops: u64,
     /// Those described so far, in order of description; only pcapng has any.
     pub interfaces: Vec<InterfaceInfo>,
+    /// What captured the packets; only pcapng says.
+    pub maker: Maker,
     /// The last record is cut, as by a capture program that was killed.
     pub cut: Option<Cut>,
 }
@@ -114,6 +116,23 @@ pub struct InterfaceInfo {
     pub description: Option<String>,
     /// Of its packets.
     pub link: LinkType,
+    /// Packets of it, so far.
+    pub packets: u64,
+    /// Packets of it that the capturing side says it dropped, so far.
+    pub drops: u64,
+}
+
+/// What a capture was made with, and what somebody wrote about it as a whole: of the first section that says it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Maker {
+    /// The machine.
+    pub hardware: Option<String>,
+    /// Its operating system.
+    pub os: Option<String>,
+    /// The program.
+    pub application: Option<String>,
+    /// About the whole capture.
+    pub comment: Option<String>,
 }
 
 /// What somebody wrote about a packet.

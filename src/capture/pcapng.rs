@@ -4,10 +4,10 @@
 //! is needed, and the library does not know the obsolete one. The blocks with options are left to
 //! it, but the numbers in options are decoded here, since it takes them for little endian.
 
-use super::interface::{Interface, interface_info, number, text};
+use super::interface::{Interface, interface_info, number, text, words};
 use super::options::{Options, keep_names};
 use super::record::{Order, Record, Step};
-use super::{Comment, InterfaceInfo, Names};
+use super::{Comment, InterfaceInfo, Maker, Names};
 use crate::base::{Timestamp, limits};
 use pcap_parser::pcapng::{
     DecryptionSecretsBlock, InterfaceStatisticsBlock, SecretsType, parse_decryptionsecretsblock_be,
@@ -20,6 +20,8 @@ const FRAMING: usize = 12;
 /// First bytes of a section header; the same in both byte orders.
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+/// Where the options of a section header begin: behind byte order, version and length of the section.
+const SECTION_OPTIONS: usize = 24;
 /// Room for comments and other options around the largest packet.
 const BLOCK_BYTES: usize = limits::PACKET_BYTES + (1 << 20);
 /// Blocks that are longer than this are no way back into a damaged file.
@@ -40,6 +42,9 @@ mod block {
 
 mod option {
     pub(super) const COMMENT: u16 = 1;
+    pub(super) const HARDWARE: u16 = 2;
+    pub(super) const OS: u16 = 3;
+    pub(super) const APPLICATION: u16 = 4;
     pub(super) const PACKET_DROPPED: u16 = 4;
     pub(super) const STATISTICS_DROPPED: u16 = 5;
     pub(super) const STATISTICS_OS_DROPPED: u16 = 7;
@@ -55,6 +60,8 @@ pub(super) struct PcapNg {
     before: u32,
     /// Of all sections, as many as are kept.
     described: Vec<InterfaceInfo>,
+    /// Interfaces before this one have been told for good.
+    first_open: usize,
     /// Drops of the sections before.
     dropped: u64,
     /// So far.
@@ -64,6 +71,7 @@ pub(super) struct PcapNg {
     secrets: Vec<u8>,
     names: Names,
     comments: Vec<Comment>,
+    maker: Maker,
 }
 
 impl PcapNg {
@@ -79,26 +87,44 @@ impl PcapNg {
             interfaces: Vec::new(),
             before: 0,
             described: Vec::new(),
+            first_open: 0,
             dropped: 0,
             packets: 0,
             last: Timestamp::default(),
             secrets: Vec::new(),
             names: Names::default(),
             comments: Vec::new(),
+            maker: Maker::default(),
         }
     }
 
     /// Packets that interfaces, or the system behind them, say they dropped; so far.
     pub(super) fn dropped(&self) -> u64 {
-        self.interfaces.iter().fold(self.dropped, |sum, interface| {
-            // Two accounts of the same loss, of which either may be missing.
-            sum.saturating_add(interface.dropped.max(interface.missed))
-        })
+        self.interfaces.iter().fold(self.dropped, |sum, interface| sum.saturating_add(interface.drops()))
     }
 
-    /// Interfaces described so far, over all sections.
-    pub(super) fn interfaces(&self) -> &[InterfaceInfo] {
-        &self.described
+    /// Brings `told`, which this has filled before, up to date: interfaces over all sections.
+    pub(super) fn tell_interfaces(&mut self, told: &mut Vec<InterfaceInfo>) {
+        let before = told.len().min(self.first_open);
+        self.settle();
+        told.extend_from_slice(self.described.get(told.len()..).unwrap_or_default());
+        for (told, now) in told.iter_mut().zip(&self.described).skip(before) {
+            (told.packets, told.drops) = (now.packets, now.drops);
+        }
+        self.first_open = self.before as usize;
+    }
+
+    /// What the sections so far were made with.
+    pub(super) fn maker(&self) -> &Maker {
+        &self.maker
+    }
+
+    /// Takes the counts of this section's interfaces over.
+    fn settle(&mut self) {
+        let described = self.described.get_mut(self.before as usize..).unwrap_or_default();
+        for (described, interface) in described.iter_mut().zip(&self.interfaces) {
+            (described.packets, described.drops) = (interface.packets, interface.drops());
+        }
     }
 
     /// Names of addresses since the last call.
@@ -168,6 +194,7 @@ impl PcapNg {
 
     /// Interfaces are numbered from 0 again in each section.
     fn start_section(&mut self, order: Order) {
+        self.settle();
         self.dropped = self.dropped();
         self.before = self.before.saturating_add(self.interfaces.len() as u32);
         self.interfaces.clear();
@@ -193,11 +220,12 @@ impl PcapNg {
 
     #[inline]
     fn packet(&mut self, body: &[u8], total: usize, id: u32, fixed: Fixed) -> Step {
-        let Some(interface) = self.interfaces.get(id as usize) else {
+        let Some(interface) = self.interfaces.get_mut(id as usize) else {
             return Step::Skip { total, odd: Some("a packet of an interface that was not described") };
         };
         let time = interface.time(u64::from(fixed.high) << 32 | u64::from(fixed.low));
         let link = interface.link;
+        interface.packets += 1;
         self.last = time;
         self.packets += 1;
         // A length beyond the block is a packet that was cut.
@@ -242,11 +270,12 @@ impl PcapNg {
 
     /// A simple packet has no time: it gets that of the packet before, which keeps the order.
     fn simple_packet(&mut self, body: &[u8], total: usize) -> Step {
-        let (Some(original), Some(interface)) = (self.order.u32_at(body, 0), self.interfaces.first()) else {
+        let (Some(original), Some(interface)) = (self.order.u32_at(body, 0), self.interfaces.first_mut()) else {
             return Step::Skip { total, odd: Some("a simple packet without an interface") };
         };
         let snap = if interface.snap == 0 { u32::MAX } else { interface.snap };
         self.packets += 1;
+        interface.packets += 1;
         Step::Packet(Record {
             data: 12,
             captured: original.min(snap).min((body.len() - 4) as u32),
@@ -268,8 +297,27 @@ impl PcapNg {
                 keep_names(self.order, &block[8..block.len() - 4], &mut self.names);
                 None
             }
-            SECTION_HEADER | block::SYSTEMD_JOURNAL | block::CUSTOM | block::CUSTOM_NOT_COPIED => None,
+            SECTION_HEADER => {
+                self.keep_maker(block.get(SECTION_OPTIONS..block.len() - 4).unwrap_or_default());
+                None
+            }
+            block::SYSTEMD_JOURNAL | block::CUSTOM | block::CUSTOM_NOT_COPIED => None,
             _ => Some("a block of an unknown type"),
+        }
+    }
+
+    fn keep_maker(&mut self, options: &[u8]) {
+        for (code, value) in Options::new(self.order, options) {
+            let (kept, value) = match code {
+                option::COMMENT => (&mut self.maker.comment, Some(text(value, limits::COMMENT_BYTES))),
+                option::HARDWARE => (&mut self.maker.hardware, words(value)),
+                option::OS => (&mut self.maker.os, words(value)),
+                option::APPLICATION => (&mut self.maker.application, words(value)),
+                _ => continue,
+            };
+            if kept.is_none() {
+                *kept = value;
+            }
         }
     }
 

@@ -352,8 +352,13 @@ fn names_interfaces_comments_and_drops_of_pcapng_are_kept() {
         let (_, capture) = both_ways("names", &file.bytes);
         let info = &capture.captures()[0];
         assert_eq!(info.drops, 11);
-        let interface =
-            InterfaceInfo { name: Some("eth0".into()), description: Some("to the".into()), link: LinkType(1) };
+        let interface = InterfaceInfo {
+            name: Some("eth0".into()),
+            description: Some("to the".into()),
+            link: LinkType(1),
+            packets: 3,
+            drops: 11,
+        };
         assert_eq!(info.interfaces, [interface]);
         let names: Vec<_> = capture.names().iter().map(|(ip, name)| format!("{ip} {name}")).collect();
         assert_eq!(names, ["192.0.2.1 proxy.example", "2020:2020:2020:2020:2020:2020:2020:2020 six"]);

@@ -69,6 +69,9 @@ pub(super) struct InputArgs {
     /// Take each file as a capture of its own.
     #[arg(long)]
     pub(super) each: bool,
+    /// Read one file that is still being written, until Ctrl-C or SIGTERM; then report.
+    #[arg(long, conflicts_with = "each")]
+    pub(super) follow: bool,
     /// Look only at packets that fit this libpcap filter, such as "host 192.0.2.1 and port 5060".
     ///
     /// Fragments and VLAN tags do not hide a port; whoever names vlan gets libpcap's own meaning of it.

@@ -3,7 +3,7 @@
 use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs};
 use super::pipeline::Outcome;
 use super::{Status, Stop, catalog, output, pipeline, say, select};
-use crate::analysis::{Skipped, Stats};
+use crate::analysis::{Counted, PacketKind, Stats};
 use crate::report::{FORMATS, Report, count};
 use std::io::Write;
 
@@ -66,13 +66,14 @@ fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: 
 /// Says what could not be read where that may well change the verdict: much of the input, or any of it
 /// when there is no SIP in the rest.
 fn mention_unread(stats: &Stats) {
-    let unread: u64 = stats.unread().map(|(_, skipped)| skipped.packets).sum();
+    let unread: u64 = stats.coverage.unread().map(|(_, counted)| counted.packets).sum();
     if unread == 0 || (stats.messages > 0 && unread * 2 < stats.packets) {
         return;
     }
-    let reason =
-        |(what, skipped): (&str, Skipped)| format!("{what} ({}, first in frame {})", skipped.packets, skipped.first);
-    let reasons: Vec<String> = stats.unread().map(reason).collect();
+    let reason = |(kind, counted): (PacketKind, Counted)| {
+        format!("{} ({}, first in frame {})", kind.words(), counted.packets, counted.first)
+    };
+    let reasons: Vec<String> = stats.coverage.unread().map(reason).collect();
     say(&format_args!(
         "{unread} of {} could not be read, and calls in them are not in this report: {}",
         count(stats.packets as usize, "packet"),

@@ -4,6 +4,7 @@ mod args;
 mod catalog;
 mod check;
 mod diff;
+mod follow;
 mod learn;
 mod list;
 mod output;

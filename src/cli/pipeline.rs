@@ -1,8 +1,8 @@
 //! From files to findings: opens the source, feeds the analyzer, compares and judges.
 
 use super::args::InputArgs;
-use super::say;
-use crate::analysis::{Analysis, Analyzer, Options, RsaKey};
+use super::{follow, say};
+use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
 use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
 use crate::flow::{self, Catalog, FlowMatch};
@@ -66,7 +66,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
     let catalog = catalog(&input.flow_file)?;
     let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
-    let opened = capture::open(files);
+    let opened = if input.follow { follow::open(files)? } else { capture::open(files) };
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
     let mut source = match &input.bpf {
@@ -77,6 +77,10 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
+    analysis.remarks = Remarks {
+        names: source.names().iter().map(|(address, name)| (address, name.to_owned())).collect(),
+        comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect(),
+    };
     let captures = source.captures().to_vec();
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all_with(catalog, &analysis);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::hep;
 use super::stream::Now;
+use super::tcp::Carried;
 use super::tls::{self, Tls, TlsKeys};
 use super::ws::{Outcome, Upgrade, WebSocket};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Connection, Endpoint, Timestamp, Transport};
@@ -113,6 +114,15 @@ pub(super) enum Content {
 }
 
 impl Layers {
+    /// What the connection carried.
+    pub(super) fn carried(self) -> Carried {
+        match self.security {
+            Security::Unknown(held) if held.is_empty() && matches!(self.content, Content::Unknown) => Carried::Nothing,
+            Security::Unknown(_) | Security::Plain(_) => Carried::Plain,
+            Security::Tls(tls) => tls.sealed().map_or(Carried::Tls, Carried::Sealed),
+        }
+    }
+
     /// Takes the next piece that `side` sent.
     pub(super) fn push(&mut self, side: usize, piece: Piece, context: &mut Context<'_>) {
         match &mut self.security {

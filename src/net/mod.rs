@@ -18,6 +18,7 @@ mod link;
 mod meta;
 mod mpls;
 mod nsh;
+mod outer;
 mod overlay;
 mod pdu;
 mod ppp;
@@ -36,10 +37,11 @@ mod ws;
 
 pub use defrag::{Defragmenter, Whole};
 pub use layers::{StreamData, StreamEvent};
+pub use outer::{Encapsulation, outer, outer_ip};
 pub use relayed::Relayed;
 pub use sctp::{Sctp, SctpMessage, SctpMessages};
-pub use tcp::Streams;
-pub use tls::{RsaKey, TlsKeys};
+pub use tcp::{Carried, Ended, Streams};
+pub use tls::{Offer, RsaKey, SealedTls, TlsKeys};
 pub use wifi::Aggregate;
 
 use crate::base::{AnomalyKind, Endpoint, LinkType, Transport};
@@ -245,29 +247,6 @@ impl Skip {
         }
     }
 
-    /// Whether the frame may well hold SIP that we cannot read, so that calls may be missing.
-    pub fn hides(&self) -> bool {
-        !matches!(self.kind, SkipKind::NotIp | SkipKind::OtherProtocol(_))
-    }
-
-    /// What to count it under.
-    pub fn name(&self) -> &'static str {
-        match self.kind {
-            SkipKind::NotIp => "not IP",
-            SkipKind::OtherProtocol(1 | 58) => "ICMP, not about UDP or TCP",
-            SkipKind::OtherProtocol(2) => "IGMP",
-            SkipKind::OtherProtocol(89) => "OSPF",
-            SkipKind::OtherProtocol(_) => "IP, other protocol",
-            SkipKind::Encrypted("802.11") => "802.11, encrypted",
-            SkipKind::Encrypted("MACsec") => "MACsec, encrypted",
-            SkipKind::Encrypted(_) => "ESP, encrypted",
-            SkipKind::UnknownLinkType(_) => "unknown link type",
-            SkipKind::Malformed(_) => "malformed header",
-            SkipKind::Cut(_) => "cut header",
-            SkipKind::TooDeep => "nested too deeply",
-        }
-    }
-
     /// One phrase for people.
     pub fn text(&self) -> String {
         match self.kind {
@@ -277,7 +256,9 @@ impl Skip {
             SkipKind::UnknownLinkType(LinkType(link)) => format!("link type {link} is not known"),
             SkipKind::Malformed(layer) => format!("{layer} header is malformed"),
             SkipKind::Cut(layer) => format!("{layer} header is cut by the snap length"),
-            SkipKind::NotIp | SkipKind::Encrypted(_) | SkipKind::TooDeep => self.name().to_owned(),
+            SkipKind::NotIp => "not IP".to_owned(),
+            SkipKind::Encrypted(layer) => format!("{layer} is encrypted"),
+            SkipKind::TooDeep => "nested too deeply".to_owned(),
         }
     }
 }
@@ -289,14 +270,14 @@ pub fn decode(link: LinkType, data: &[u8], original: u32) -> Decoded<'_> {
     let Some(strip) = link::row(link) else {
         return Decoded::Skipped(Skip { kind: SkipKind::UnknownLinkType(link), offset: 0 });
     };
-    let walked = strip(&mut part).and_then(|next| walk::walk(&mut part, next));
+    let walked = strip(&mut part).and_then(|next| walk::walk(&mut part, next, &mut ()));
     finish(data, &part, walked)
 }
 
 /// What the IP datagram `data` holds: for [`Whole::bytes`].
 pub fn decode_ip(data: &[u8]) -> Decoded<'_> {
     let mut part = Part { bytes: data, missing: 0 };
-    let walked = walk::walk(&mut part, Next::Ip);
+    let walked = walk::walk(&mut part, Next::Ip, &mut ());
     finish(data, &part, walked)
 }
 

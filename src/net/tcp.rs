@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::history::{self, History};
 use super::layers::{Context, Layers, Piece, StreamData, StreamEvent};
 use super::stream::{Now, Payload, Place, Sink, Stream};
-use super::tls::TlsKeys;
+use super::tls::{SealedTls, TlsKeys};
 use super::{Segment, TcpFlags};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Endpoint, Timestamp, limits};
 
@@ -30,7 +30,36 @@ pub struct Streams {
     pending_bytes: usize,
     packets: u64,
     next_id: u64,
+    ended: Vec<Ended>,
     common: Common,
+}
+
+/// A TCP connection that nothing more comes of, and what it was.
+#[derive(Debug)]
+pub struct Ended {
+    /// The lower of the two numbers in [`StreamEvent::stream`].
+    pub stream: u64,
+    /// Segments.
+    pub packets: u64,
+    /// Frame of the first one.
+    pub first: u32,
+    /// What it carried.
+    pub carried: Carried,
+}
+
+/// What a TCP connection carried.
+#[derive(Debug)]
+pub enum Carried {
+    /// No byte.
+    Nothing,
+    /// Bytes, of which the snap length left none.
+    Cut,
+    /// Bytes that could be read.
+    Plain,
+    /// TLS: nothing of the application, or it could be read.
+    Tls,
+    /// TLS that could not be read.
+    Sealed(Box<SealedTls>),
 }
 
 /// What all connections use.
@@ -56,6 +85,12 @@ struct Tcp {
     id: u64,
     /// Count of packets when it was last used.
     used: u64,
+    /// Segments of it.
+    packets: u64,
+    /// Frame of its first segment.
+    first: u32,
+    /// Whether the snap length cut any of them.
+    cut: bool,
     last: Now,
     /// As in [`Streams::waiting`].
     deadline: Option<Timestamp>,
@@ -98,7 +133,10 @@ impl Streams {
         let ends = if swapped { [segment.dst, segment.src] } else { [segment.src, segment.dst] };
         let slot = match self.by_ends.get(&ends) {
             Some(slot) => *slot,
-            None if segment.flags.contains(TcpFlags::RST) => return,
+            None if segment.flags.contains(TcpFlags::RST) => {
+                self.ended.push(Ended { stream: u64::MAX, packets: 1, first: frame, carried: Carried::Nothing });
+                return;
+            }
             None => self.insert(ends, now, output),
         };
         let Some(tcp) = self.connections.get_mut(slot as usize) else {
@@ -106,9 +144,15 @@ impl Streams {
         };
         if tcp.is_new(side, segment) {
             tcp.abort(false, &mut self.common, output);
-            *tcp = Tcp::new(ends, self.next_id, tcp.deadline);
+            let older = std::mem::replace(tcp, Tcp::new(ends, self.next_id, tcp.deadline));
+            self.ended.extend(older.end());
             self.next_id += 2;
         }
+        if tcp.packets == 0 {
+            tcp.first = frame;
+        }
+        tcp.packets += 1;
+        tcp.cut |= segment.missing > 0;
         tcp.used = self.packets;
         tcp.last = now;
         let held = tcp.pending_bytes();
@@ -128,6 +172,16 @@ impl Streams {
         }
     }
 
+    /// The connections of which nothing more comes, since the last call. Their events came before.
+    pub fn take_ended(&mut self) -> Vec<Ended> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// As [`Streams::take_ended`], with those that go on.
+    pub fn into_ended(self) -> impl Iterator<Item = Ended> {
+        self.ended.into_iter().chain(self.connections.into_iter().filter_map(Tcp::end))
+    }
+
     fn insert(&mut self, ends: Ends, now: Now, output: &mut Output<'_>) -> u32 {
         let slot = if self.connections.len() < limits::TCP_CONNECTIONS {
             self.connections.push(Tcp::new(ends, self.next_id, None));
@@ -136,7 +190,8 @@ impl Streams {
             let slot = self.evict(now, output);
             let tcp = &mut self.connections[slot as usize];
             self.by_ends.remove(&tcp.ends);
-            *tcp = Tcp::new(ends, self.next_id, tcp.deadline);
+            let older = std::mem::replace(tcp, Tcp::new(ends, self.next_id, tcp.deadline));
+            self.ended.extend(older.end());
             slot
         };
         self.next_id += 2;
@@ -229,12 +284,25 @@ impl Tcp {
             ends,
             id,
             used: 0,
+            packets: 0,
+            first: 0,
+            cut: false,
             last: Now { frame: 0, time: Timestamp::MIN },
             deadline,
             streams: [Stream::default(), Stream::default()],
             newest: [history::NONE; 2],
             layers: Layers::default(),
         }
+    }
+
+    /// What it was; none for one that no segment came to.
+    fn end(self) -> Option<Ended> {
+        let carried = match self.layers.carried() {
+            Carried::Nothing if self.cut => Carried::Cut,
+            carried => carried,
+        };
+        let Self { id, packets, first, .. } = self;
+        (packets > 0).then_some(Ended { stream: id, packets, first, carried })
     }
 
     fn closed(&self) -> bool {

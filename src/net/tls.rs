@@ -12,6 +12,7 @@ mod record;
 mod rsa;
 
 pub use exchange::TlsKeys;
+pub use hello::Offer;
 pub use rsa::RsaKey;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use self::hello::{ClientHello, ServerHello, TLS10, TLS11, TLS12, TLS13};
 use self::record::{APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, Header, Protection, Suite};
 use super::layers::{Content, Context, Piece, StreamData};
 use super::stream::Now;
-use crate::base::{AnomalyKind, limits};
+use crate::base::{AnomalyKind, Endpoint, limits};
 
 const HEADER: usize = 5;
 /// Largest record body (RFC 5246 6.2.3: 2^14 and 2048 of expansion).
@@ -55,8 +56,29 @@ pub(super) struct Tls {
     client: Option<(usize, ClientHello)>,
     server: Option<ServerHello>,
     exchange: Exchange,
-    /// Whether the anomaly that it stays encrypted was told.
-    told: bool,
+    /// Once it is clear that it stays encrypted.
+    sealed: Option<Box<SealedTls>>,
+}
+
+/// A TLS connection that could not be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SealedTls {
+    /// Frame of the first record that could not be read.
+    pub frame: u32,
+    /// Who opened the connection; without the handshake in the capture, the end with the higher port.
+    pub client: Endpoint,
+    /// The other end.
+    pub server: Endpoint,
+    /// Host name that the client asked for (RFC 6066 3).
+    pub server_name: Option<String>,
+    /// What the client offered to speak.
+    pub offer: Offer,
+    /// Whether keys are known that do not open it.
+    pub wrong_keys: bool,
+    /// What would open it, in words; empty when nothing was encrypted.
+    pub text: String,
+    /// The error that a side ended the handshake with, in words, and its frame.
+    pub alert: Option<(u32, String)>,
 }
 
 /// One direction.
@@ -204,16 +226,15 @@ impl Tls {
     fn failed(&mut self, side: usize, now: Now, context: &mut Context<'_>) {
         let from = &mut self.sides[side];
         from.failures += 1;
+        let first = std::mem::replace(&mut from.ahead, AHEAD) == 0;
         if from.failures == FAILURES {
             from.epoch = Epoch::Closed;
-            self.told = true;
             let text = "TLS records that its keys do not open; this direction is given up";
-            context.anomaly(AnomalyKind::EncryptedTls, now, text);
-        } else if from.ahead == 0 {
+            self.seal(now, true, text.to_owned(), context);
+        } else if first {
             let text = "a TLS record that its keys do not open";
             context.anomaly(AnomalyKind::MalformedRecord, now, text);
         }
-        from.ahead = AHEAD;
     }
 
     /// Takes handshake messages, of which a record may hold many or a part (RFC 8446 5.1).
@@ -309,9 +330,31 @@ impl Tls {
         from.epoch = protection.map_or(Epoch::Closed, Epoch::Application);
     }
 
-    /// Says, once, that the connection stays encrypted, and what would open it.
-    fn tell(&mut self, now: Now, context: &mut Context<'_>) {
-        if std::mem::replace(&mut self.told, true) {
+    /// What is to be told of it, if it stayed encrypted or its handshake failed.
+    pub(super) fn sealed(self) -> Option<Box<SealedTls>> {
+        self.sealed
+    }
+
+    /// Notes what is to be told; an alert that was noted before stays.
+    fn seal(&mut self, now: Now, wrong_keys: bool, text: String, context: &Context<'_>) {
+        let alert = self.sealed.take().and_then(|sealed| sealed.alert);
+        let [a, b] = context.ends;
+        let (client, server) = match &self.client {
+            Some((0, _)) => (a, b),
+            Some(_) => (b, a),
+            None if a.port < b.port => (b, a),
+            None => (a, b),
+        };
+        let hello = self.client.as_ref().map(|(_, hello)| hello);
+        let server_name = hello.and_then(|hello| hello.server_name.clone());
+        let offer = hello.map_or(Offer::Nothing, |hello| hello.offer);
+        let frame = now.frame;
+        self.sealed = Some(Box::new(SealedTls { frame, client, server, server_name, offer, wrong_keys, text, alert }));
+    }
+
+    /// Notes, once, that the connection stays encrypted, and what would open it.
+    fn tell(&mut self, now: Now, context: &Context<'_>) {
+        if self.sealed.as_ref().is_some_and(|sealed| !sealed.text.is_empty()) {
             return;
         }
         let [a, b] = context.ends;
@@ -321,7 +364,7 @@ impl Tls {
             let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}")).unwrap_or_default();
             format!("{} stays encrypted: {}{certificate}", self.name(context), self.needed(context))
         };
-        context.anomaly(AnomalyKind::EncryptedTls, now, text);
+        self.seal(now, false, text, context);
     }
 
     /// Says that `side` ended the connection with an error.
@@ -331,7 +374,17 @@ impl Tls {
         let certificate = self.exchange.certificate(now.time).map(|told| format!("; {told}")).unwrap_or_default();
         let text =
             format!("{}: {} ended it with the alert {alert}{certificate}", self.name(context), context.ends[side]);
-        context.anomaly(AnomalyKind::TlsAlert, now, text);
+        if matches!(self.sides[side].epoch, Epoch::Application(_)) {
+            context.anomaly(AnomalyKind::TlsAlert, now, text);
+            return;
+        }
+        // Whether it concerns SIP is known at the end of the capture.
+        if self.sealed.is_none() {
+            self.seal(now, false, String::new(), context);
+        }
+        if let Some(sealed) = &mut self.sealed {
+            sealed.alert.get_or_insert((now.frame, text));
+        }
     }
 
     /// Version, ends and the host name asked for.
@@ -432,6 +485,7 @@ fn named(version: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tcp::Carried;
     use super::super::testing::Wire;
     use super::*;
 
@@ -533,12 +587,21 @@ mod tests {
     fn without_keys_it_is_said_once_what_is_needed() {
         let (_, sent) = recording(recorded!("tls-aes-128-gcm-sha256"));
         let wire = play("", &sent, 1000, |_, _| false);
-        assert!(wire.events.is_empty());
-        let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
-        assert_eq!(told.count, 1);
+        assert!(wire.events.is_empty() && wire.anomalies.is_empty());
+        let [told] = &sealed(wire)[..] else { panic!("one connection") };
+        assert_eq!((told.server.port, told.server_name.as_deref()), (5060, Some("sip.example.com")));
         for word in ["TLS 1.3", "sip.example.com", "192.0.2.1:5060 to 192.0.2.2:5060", "no line", "TRAFFIC_SECRET"] {
-            assert!(told.first.text.contains(word), "{word} in {}", told.first.text);
+            assert!(told.text.contains(word), "{word} in {}", told.text);
         }
+    }
+
+    /// The connections that stayed encrypted.
+    fn sealed(wire: Wire) -> Vec<SealedTls> {
+        let sealed = wire.streams.into_ended().filter_map(|ended| match ended.carried {
+            Carried::Sealed(sealed) => Some(*sealed),
+            _ => None,
+        });
+        sealed.collect()
     }
 
     #[test]
@@ -546,9 +609,8 @@ mod tests {
         let (keys, sent) = recording(recorded!("tls-aes-128-gcm-sha256"));
         let wire = play(&keys, &sent[sent.len() - 4..], 1000, |_, _| false);
         assert!(wire.events.is_empty());
-        let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
-        assert_eq!(told.count, 1);
-        assert!(told.first.text.contains("handshake is not in the capture"));
+        let [told] = &sealed(wire)[..] else { panic!("one connection") };
+        assert!(told.text.contains("handshake is not in the capture"));
     }
 
     #[test]

@@ -1,7 +1,44 @@
 //! The tables of tunnels. (Those with an EtherType of their own: `link.rs`.)
 
 use super::walk::{Next, Part, Strip};
-use super::{Datagram, SkipKind, esp, gre, gtp, hep, l2tp, link, mpls, overlay, sctp, vxlan};
+use super::{Datagram, SkipKind, erspan, esp, gre, gtp, hep, l2tp, link, mpls, overlay, sctp, vxlan, walk};
+
+/// What an IP datagram with this protocol and payload is called, if it is a tunnel and not something else.
+pub(super) fn name(protocol: u8, payload: &[u8]) -> Option<&'static str> {
+    let number = |at: usize| payload.get(at..).and_then(|rest| rest.first_chunk()).map(|n| u16::from_be_bytes(*n));
+    Some(match protocol {
+        4 | 41 => "IP in IP",
+        47 => match number(2) {
+            Some(erspan::TYPE_2 | erspan::TYPE_3) => "ERSPAN",
+            _ => "GRE",
+        },
+        50 => "ESP",
+        97 => "EtherIP",
+        115 => "L2TPv3",
+        137 => "MPLS in IP",
+        walk::UDP => number(2).and_then(name_by_port).or_else(|| number(0).and_then(name_by_port))?,
+        _ => return None,
+    })
+}
+
+/// What a tunnel over UDP is called, by the port of either end.
+pub(super) fn name_by_port(port: u16) -> Option<&'static str> {
+    Some(match port {
+        1701 => "L2TP",
+        2152 => "GTP-U",
+        3544 => "Teredo",
+        4341 => "LISP",
+        4500 => "ESP in UDP",
+        4789 | 8472 => "VXLAN",
+        4790 => "VXLAN-GPE",
+        6080 => "GUE",
+        6081 => "Geneve",
+        6635 => "MPLS in UDP",
+        9899 => "SCTP in UDP",
+        37008 => "TZSP",
+        _ => return None,
+    })
+}
 
 /// Tunnels right over IP, by IP protocol.
 pub(super) fn by_protocol(protocol: u8) -> Option<Strip> {

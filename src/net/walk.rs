@@ -99,13 +99,26 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Hears of the layers that a walk passes.
+pub(super) trait Trace {
+    /// The walk stands before `next`, in a packet between the addresses of `header`.
+    fn pass(&mut self, next: Next, part: &Part<'_>, header: &Header);
+}
+
+/// Nobody listens.
+impl Trace for () {
+    #[inline]
+    fn pass(&mut self, _: Next, _: &Part<'_>, _: &Header) {}
+}
+
 /// Goes on until a transport header or something that is not for us.
 ///
 /// Every step takes at least one byte off `part` or ends the walk, so it is linear in the frame.
-pub(super) fn walk<'a>(part: &mut Part<'a>, mut next: Next) -> Result<Decoded<'a>, SkipKind> {
+pub(super) fn walk<'a>(part: &mut Part<'a>, mut next: Next, trace: &mut impl Trace) -> Result<Decoded<'a>, SkipKind> {
     let mut header = Header::NONE;
     let mut depth = 0;
     loop {
+        trace.pass(next, part, &header);
         next = match next {
             Next::EtherType(ether_type) => link::payload(part, ether_type)?,
             Next::Ip if depth > limits::TUNNEL_DEPTH => return Err(SkipKind::TooDeep),

@@ -106,7 +106,7 @@ fn subframe<'a>(rest: &mut Part<'a>, part: &mut Part<'a>) -> Result<Decoded<'a>,
     }
     part.trim(length);
     let next = llc(part)?;
-    walk::walk(part, next)
+    walk::walk(part, next, &mut ())
 }
 
 /// Radiotap: version 0, length of the header, which fields are present, the fields; little endian.

@@ -1,11 +1,11 @@
 //! JSON and NDJSON, version 1: views of their own, so that the types within may change (docs/json.md).
 
+use super::json_capture::{CaptureView, InputView, capture_view, input_view};
 use super::json_layout::{Document, Line};
 use super::{Format, Report, Style, fingerprint, time, words};
-use crate::analysis::{CallView, Stats};
-use crate::base::{Anomalies, Idx, Transport};
+use crate::analysis::CallView;
+use crate::base::Idx;
 use crate::call::Participant;
-use crate::capture::{CaptureInfo, link_type_name};
 use crate::flow::{FlowMatch, Missing};
 use crate::rules::{Finding, MissingMessage};
 use crate::session::{CopyKind, MessageNo};
@@ -61,30 +61,21 @@ impl Format for Ndjson {
         for at in 0..report.shown.len() {
             write_line("finding", &finding_view(report, &prints, at), out)?;
         }
-        let sip = sip_view(&report.analysis.stats);
-        let anomalies = anomaly_views(&report.analysis.anomalies);
-        write_line(
-            "summary",
-            &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), sip, anomalies },
-            out,
-        )
+        let input = input_view(report.analysis);
+        write_line("summary", &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), input }, out)
     }
 }
 
-/// `captures`, `sip` and `anomalies` alone: `callflow stats --format json`.
+/// What does not depend on calls, alone: `callflow stats --format json`.
 pub(super) fn write_stats(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     #[derive(serde::Serialize)]
     struct View<'a> {
         captures: Vec<CaptureView<'a>>,
-        sip: SipView<'a>,
-        anomalies: Vec<AnomalyView<'a>>,
+        #[serde(flatten)]
+        input: InputView<'a>,
     }
-    let view = View {
-        captures: report.captures.iter().map(capture_view).collect(),
-        sip: sip_view(&report.analysis.stats),
-        anomalies: anomaly_views(&report.analysis.anomalies),
-    };
-    write_document(&view, out)
+    let captures = report.captures.iter().map(capture_view).collect();
+    write_document(&View { captures, input: input_view(report.analysis) }, out)
 }
 
 /// Any list of rows of a catalogue, laid out like the other documents.
@@ -123,12 +114,16 @@ impl Serialize for Whole<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let report = self.report;
         let captures: Vec<_> = report.captures.iter().map(capture_view).collect();
-        let mut map = serializer.serialize_map(Some(8))?;
+        let InputView { sip, coverage, encapsulations, comments, anomalies } = input_view(report.analysis);
+        let mut map = serializer.serialize_map(Some(11))?;
         map.serialize_entry("version", &VERSION)?;
         map.serialize_entry("tool", &TOOL)?;
         map.serialize_entry("captures", &captures)?;
-        map.serialize_entry("sip", &sip_view(&report.analysis.stats))?;
-        map.serialize_entry("anomalies", &anomaly_views(&report.analysis.anomalies))?;
+        map.serialize_entry("sip", &sip)?;
+        map.serialize_entry("coverage", &coverage)?;
+        map.serialize_entry("encapsulations", &encapsulations)?;
+        map.serialize_entry("comments", &comments)?;
+        map.serialize_entry("anomalies", &anomalies)?;
         map.serialize_entry("calls", &Calls(report))?;
         map.serialize_entry("findings", &Findings(report, self.prints))?;
         map.serialize_entry("summary", &counts_view(report))?;
@@ -150,92 +145,6 @@ impl Serialize for Findings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq((0..self.0.shown.len()).map(|at| finding_view(self.0, self.1, at)))
     }
-}
-
-/// A map in the order given.
-struct Pairs<K, V>(Vec<(K, V)>);
-
-impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
-}
-
-#[derive(serde::Serialize)]
-struct CaptureView<'a> {
-    path: &'a str,
-    format: &'a str,
-    packets: u64,
-    bytes: u64,
-    first: Option<String>,
-    last: Option<String>,
-    link_types: Vec<&'static str>,
-    complete: bool,
-}
-
-fn capture_view(capture: &CaptureInfo) -> CaptureView<'_> {
-    CaptureView {
-        path: &capture.path,
-        format: capture.format,
-        packets: capture.packets,
-        bytes: capture.bytes,
-        first: capture.first.map(time::rfc3339),
-        last: capture.last.map(time::rfc3339),
-        link_types: capture.link_types.iter().map(|link| link_type_name(*link)).collect(),
-        complete: capture.complete,
-    }
-}
-
-#[derive(serde::Serialize)]
-struct SipView<'a> {
-    messages: u64,
-    malformed: u64,
-    retransmissions: u64,
-    captured_twice: u64,
-    transports: Pairs<&'static str, u64>,
-    requests: Pairs<&'a str, u64>,
-    responses: Pairs<u16, u64>,
-    call_ids: u64,
-    transactions: u64,
-    dialogs: u64,
-}
-
-fn sip_view(stats: &Stats) -> SipView<'_> {
-    let of_transport = |transport: Transport| stats.transports.get(&transport).copied().unwrap_or(0);
-    SipView {
-        messages: stats.messages,
-        malformed: stats.malformed,
-        retransmissions: stats.retransmissions,
-        captured_twice: stats.captured_twice,
-        transports: Pairs(
-            Transport::ALL.iter().map(|transport| (transport.name(), of_transport(*transport))).collect(),
-        ),
-        requests: Pairs(stats.requests.iter().map(|(method, n)| (method.as_str(), *n)).collect()),
-        responses: Pairs(stats.responses.iter().map(|(status, n)| (*status, *n)).collect()),
-        call_ids: stats.call_ids,
-        transactions: stats.transactions,
-        dialogs: stats.dialogs,
-    }
-}
-
-#[derive(serde::Serialize)]
-struct AnomalyView<'a> {
-    kind: &'static str,
-    count: u64,
-    first_frame: u32,
-    text: &'a str,
-}
-
-fn anomaly_views(anomalies: &Anomalies) -> Vec<AnomalyView<'_>> {
-    anomalies
-        .iter()
-        .map(|(kind, summary)| AnomalyView {
-            kind: kind.name(),
-            count: summary.count,
-            first_frame: summary.first.frame,
-            text: &summary.first.text,
-        })
-        .collect()
 }
 
 #[derive(serde::Serialize)]
@@ -268,7 +177,7 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         end: time::rfc3339(call.end),
         outcome: call.outcome.name(),
         final_status: call.final_status,
-        participants: call.participants.iter().enumerate().map(participant_view).collect(),
+        participants: (0..call.participants.len()).map(|at| participant_view(view, Idx::new(at))).collect(),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
         reference: flow.map(reference_view),
         findings: report.positions_of(view.number),
@@ -293,12 +202,12 @@ struct ParticipantView {
     role: &'static str,
 }
 
-fn participant_view((at, participant): (usize, &Participant)) -> ParticipantView {
-    let addresses: Vec<String> = participant.addresses.iter().map(ToString::to_string).collect();
+fn participant_view(view: CallView<'_>, who: Idx<Participant>) -> ParticipantView {
+    let participant = &view.call.participants[who.at()];
     ParticipantView {
-        id: participant_id(Idx::new(at)),
-        label: addresses.first().cloned().unwrap_or_default(),
-        addresses,
+        id: participant_id(who),
+        label: words::address(view, who),
+        addresses: participant.addresses.iter().map(ToString::to_string).collect(),
         role: participant.role.name(),
     }
 }
@@ -325,6 +234,8 @@ struct MessageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<usize>,
     step: Option<&'static str>,
+    inside: Option<&'a str>,
+    comments: Vec<&'a str>,
 }
 
 fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
@@ -349,6 +260,8 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
         }),
         of: place.copy.map(|copy| number(copy.of)),
         step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
+        inside: view.analysis.wrapping(seen),
+        comments: view.comments(no).collect(),
     }
 }
 
@@ -487,6 +400,6 @@ struct Summary<'a> {
     tool: Tool,
     #[serde(flatten)]
     counts: CountsView,
-    sip: SipView<'a>,
-    anomalies: Vec<AnomalyView<'a>>,
+    #[serde(flatten)]
+    input: InputView<'a>,
 }

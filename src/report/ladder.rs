@@ -1,6 +1,6 @@
 //! The ladder of a call as data: lanes, rows, gaps and notes. How it is drawn is the business of others.
 
-use super::style::{Paint, count};
+use super::style::{Paint, count, shorten};
 use super::{Report, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
@@ -223,7 +223,7 @@ impl Builder<'_> {
                 frame: Some(self.view.frame(no)),
                 step: step.unwrap_or_default().to_owned(),
                 paint: paint_of(seen.message.status()),
-                notes: Vec::new(),
+                notes: self.view.comments(no).map(comment_note).collect(),
             };
             self.arrows.insert(self.place(no), arrow);
         }
@@ -333,7 +333,7 @@ impl Builder<'_> {
 
     /// A mark beside the arrow that each finding points at.
     fn findings(&mut self) {
-        for finding in self.report.findings_of(self.view.number) {
+        for finding in self.report.told_of(self.view) {
             let place = match &finding.missing {
                 Some(missing) => Some(self.ghost_of(finding, missing)),
                 None => finding.messages.first().map(|no| self.place(self.root(*no))),
@@ -413,6 +413,14 @@ fn paint_of(status: Option<u16>) -> Paint {
         Some(400..) => Paint::Warning,
         Some(_) => Paint::Plain,
     }
+}
+
+/// What somebody wrote into the capture; `callflow show` has all of it.
+fn comment_note(comment: &str) -> Note {
+    /// Columns, about two lines beside the lanes.
+    const ROOM: usize = 60;
+    let text = format!("comment: {}", shorten(&super::escape::text(comment), ROOM, "…"));
+    Note { paint: Paint::Dim, is_finding: false, text }
 }
 
 /// "I01 ack-missing", as error, warning, note, or as what the capture cannot prove.

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod escape;
 mod fingerprint;
 mod json;
+mod json_capture;
 mod json_layout;
 pub mod ladder;
 mod ladder_text;
@@ -149,6 +150,19 @@ impl<'a> Report<'a> {
     /// The selected findings of a call, worst first.
     pub fn findings_of(&self, call: usize) -> impl Iterator<Item = &'a Finding> + '_ {
         self.positions_of(call).iter().map(|at| &self.all_findings[self.shown[*at]])
+    }
+
+    /// Whether the findings of a call are told only to who asks for their rules: nothing but notes, on a
+    /// call that went well.
+    pub fn is_quiet(&self, view: CallView<'_>) -> bool {
+        let is_note = |finding: &Finding| finding.verdict == Verdict::Violated && finding.severity == Severity::Info;
+        !self.by_rule && tell::is_success(view) && self.findings_of(view.number).all(is_note)
+    }
+
+    /// The findings of a call that are told without being asked for, worst first.
+    pub fn told_of(&self, view: CallView<'_>) -> impl Iterator<Item = &'a Finding> + '_ {
+        let quiet = self.is_quiet(view);
+        self.findings_of(view.number).filter(move |_| !quiet)
     }
 
     /// Positions among [`Report::findings`] of those of a call.

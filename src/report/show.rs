@@ -4,7 +4,7 @@ use super::style::{Paint, Style, columns};
 use super::{Report, escape, time, words};
 use crate::analysis::CallView;
 use crate::session::{CopyKind, MessageNo};
-use crate::sip::Message;
+use crate::sip::{Fault, Message};
 use std::borrow::Cow;
 use std::io::{self, Write};
 
@@ -57,16 +57,21 @@ fn heading(
         format!("+{} s", time::offset(seen.time.since(view.call.start))),
     ];
     facts.extend(step.map(|(step, flow)| format!("step {step} of {flow}")));
+    facts.extend(view.analysis.wrapping(seen).map(|path| format!("inside {path}")));
     facts.extend(place.copy.map(|copy| match copy.kind {
         CopyKind::Retransmission => format!("retransmission of message {}", copy.of.at() + 1),
         CopyKind::CapturedTwice => {
             format!("captured again, sent once as message {}", copy.of.at() + 1)
         }
     }));
-    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 0))
+    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 0))?;
+    view.comments(no).try_for_each(|comment| {
+        let told = format!("comment in the capture: {}", escape::prose(comment));
+        write!(out, "{}", style.paragraph(Paint::Info, &told, 0))
+    })
 }
 
-/// Header lines with a caret line under each fault, then the body.
+/// Header lines, under a faulty one a line with carets under all its faults, then the body.
 fn body(message: &Message, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let raw = message.raw();
     let head = raw.len().saturating_sub(message.body().len());
@@ -81,21 +86,37 @@ fn body(message: &Message, style: Style, out: &mut dyn Write) -> io::Result<()> 
         };
         mask.line(String::from_utf8_lossy(&raw[start..end]));
         writeln!(out, "{}", format!("  {}", shown(before, end)).trim_end())?;
+        let mut carets = String::new();
+        let mut told = Vec::new();
         while let Some(fault) = faults.next_if(|fault| (fault.offset as usize) <= end) {
             let from = (fault.offset as usize).clamp(start, end);
             let to = from.saturating_add(fault.len as usize).min(end);
             let (left, right) = (columns(&shown(before, from)), columns(&shown(before, to)));
-            let caret = format!("{:left$}{}", "", "^".repeat(right.saturating_sub(left).max(1)));
-            writeln!(out, "  {}", style.paint(Paint::Error, &caret))?;
-            let told = format!("{}: expected {} ({})", fault.header, fault.expected, fault.basis);
-            write!(out, "{}", style.paragraph(Paint::Error, &told, 4))?;
+            underline(&mut carets, left, right);
+            told.push(expected(&fault));
         }
+        if !told.is_empty() {
+            writeln!(out, "  {}", style.paint(Paint::Error, &carets))?;
+        }
+        told.iter().try_for_each(|told| write!(out, "{}", style.paragraph(Paint::Error, told, 4)))?;
     }
     for fault in faults {
-        let told = format!("{}: expected {} ({})", fault.header, fault.expected, fault.basis);
-        write!(out, "{}", style.paragraph(Paint::Error, &told, 4))?;
+        write!(out, "{}", style.paragraph(Paint::Error, &expected(&fault), 4))?;
     }
     write_body(message.body(), style, out)
+}
+
+/// Adds carets from column `left` to before column `right`, at least one; what is there stays.
+fn underline(carets: &mut String, left: usize, right: usize) {
+    let right = right.max(left + 1);
+    let mut line: Vec<u8> = std::mem::take(carets).into_bytes();
+    line.resize(line.len().max(right), b' ');
+    line[left..right].fill(b'^');
+    *carets = line.into_iter().map(char::from).collect();
+}
+
+fn expected(fault: &Fault) -> String {
+    format!("{}: expected {} ({})", fault.header, fault.expected, fault.basis)
 }
 
 fn write_body(body: &[u8], style: Style, out: &mut dyn Write) -> io::Result<()> {
@@ -171,6 +192,14 @@ mod tests {
         }
         let (line, caret) = pointed_at("Contact: \"漢字\" <sip:b>;q=7");
         assert_eq!(columns(&line[..line.rfind('7').unwrap()]), caret.find('^').unwrap());
+    }
+
+    #[test]
+    fn a_line_with_two_faults_has_one_line_of_carets() {
+        let (line, carets) = pointed_at("Contact: <sip:a>;q=7, <sip:b>;q=8");
+        let under: String =
+            line.chars().zip(carets.chars()).filter(|(_, caret)| *caret == '^').map(|(c, _)| c).collect();
+        assert_eq!(under, "78", "{line}\n{carets}");
     }
 
     #[test]

@@ -225,23 +225,16 @@ impl<'a> Page<'a, '_> {
             let (mark, paint) =
                 if is_success(*view) { (self.style.glyphs().marks[4], Paint::Good) } else { ("-", Paint::Dim) };
             self.call_line(*view, mark, paint)?;
-            if self.tells_notes(*view) {
-                for finding in self.report.findings_of(view.number) {
-                    short_finding(finding, 6, self.style, self.out)?;
-                }
+            for finding in self.report.told_of(*view) {
+                short_finding(finding, 6, self.style, self.out)?;
             }
         }
         self.unspoken_notes(calls)
     }
 
-    /// A call that went well is passed over in silence; its notes are told to who asks for them.
-    fn tells_notes(&self, view: CallView<'_>) -> bool {
-        !is_success(view) || self.report.asks_for_rules()
-    }
-
     /// Says which rules have notes on calls that went well, and how to read them.
     fn unspoken_notes(&mut self, calls: &[CallView<'_>]) -> io::Result<()> {
-        let quiet = calls.iter().filter(|view| !self.tells_notes(**view));
+        let quiet = calls.iter().filter(|view| self.report.is_quiet(**view));
         let codes: BTreeSet<&str> =
             quiet.flat_map(|view| self.report.findings_of(view.number)).map(|f| f.rule.code).collect();
         if codes.is_empty() {

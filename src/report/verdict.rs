@@ -112,6 +112,11 @@ impl Head<'_, '_> {
             count(stats.messages as usize, "SIP message"),
         );
         write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        if stats.messages == 0 && stats.packets > 0 {
+            let kinds = stats.coverage.iter().map(|(kind, counted)| format!("{} ({})", kind.words(), counted.packets));
+            let told = format!("its packets: {}", kinds.collect::<Vec<_>>().join(", "));
+            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        }
         let counts = self.report.counts();
         if counts.error > 0 {
             write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told_counts(counts), 2))?;

@@ -96,9 +96,15 @@ pub(super) fn part(view: CallView<'_>, who: Idx<Participant>) -> &'static str {
     }
 }
 
-/// The address that names a participant.
+/// The address that names a participant, behind its name if the capture has one: "gw.example (192.0.2.1:5060)".
 pub(super) fn address(view: CallView<'_>, who: Idx<Participant>) -> String {
-    view.call.participants[who.at()].addresses.first().map_or_else(|| "?".to_owned(), ToString::to_string)
+    let Some(address) = view.call.participants[who.at()].addresses.first() else {
+        return "?".to_owned();
+    };
+    match view.analysis.remarks.names.get(&address.ip) {
+        Some(name) => format!("{} ({address})", escape::text(name)),
+        None => address.to_string(),
+    }
 }
 
 /// A participant in running text: "the proxy 192.0.2.1:5060".

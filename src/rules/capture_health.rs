@@ -2,7 +2,7 @@
 
 use super::subject::{frames_of, list};
 use super::{CaptureContext, Finding, Meta, Rule, Severity};
-use crate::analysis::{AddressPair, Analysis, CallView};
+use crate::analysis::{AddressPair, Analysis, CallView, Counted, PacketKind};
 use crate::base::AnomalyKind;
 use crate::flow::Cause;
 use crate::session::{CopyKind, Transaction};
@@ -191,20 +191,17 @@ fn unreadable(analysis: &Analysis) -> Option<Finding> {
         let told = analysis.anomalies.of(kind)?;
         Some(format!("{what} ({}, first in frame {})", told.count, told.first.frame))
     };
-    let skipped = |what: &str| {
-        analysis
-            .stats
-            .skipped
-            .get(what)
-            .map(|told| format!("{what} ({} packets, first in frame {})", told.packets, told.first))
+    let encrypted = |kind: PacketKind| {
+        let Counted { packets, first } = analysis.stats.coverage.of(kind);
+        (packets > 0).then(|| format!("{} ({packets} packets, first in frame {first})", kind.words()))
     };
     let what: Vec<String> = [
         told(AnomalyKind::EncryptedTls, "TLS without its keys"),
         told(AnomalyKind::TunnelDepth, "packets in too many tunnels"),
         told(AnomalyKind::UnknownLinkType, "packets of an unknown link type"),
-        skipped("ESP, encrypted"),
-        skipped("802.11, encrypted"),
-        skipped("MACsec, encrypted"),
+        encrypted(PacketKind::Esp),
+        encrypted(PacketKind::Wifi),
+        encrypted(PacketKind::MacSec),
     ]
     .into_iter()
     .flatten()

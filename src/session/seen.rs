@@ -16,6 +16,8 @@ pub struct Seen {
     pub connection: Connection,
     /// Which sending of the message it is.
     pub sending: Sending,
+    /// What it was wrapped in (VLANs, tunnels): a number that the analysis knows; 0 for nothing.
+    pub wrapped: u16,
     /// Observation point: interface of the capture.
     pub interface: u32,
 }

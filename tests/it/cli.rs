@@ -223,11 +223,16 @@ fn keys(value: &serde_json::Value) -> Vec<&str> {
 fn the_json_document_has_the_promised_fields_in_their_order() {
     let document: serde_json::Value =
         serde_json::from_str(&run(&["check", ACK_NEVER, "--format", "json"]).out).unwrap();
-    assert_eq!(keys(&document), ["version", "tool", "captures", "sip", "anomalies", "calls", "findings", "summary"]);
+    // What came later stands between what was promised first.
+    let first = |found: Vec<&str>, promised: &[&str]| {
+        let found: Vec<&str> = found.into_iter().filter(|key| promised.contains(key)).collect();
+        assert_eq!(found, promised);
+    };
+    first(keys(&document), &["version", "tool", "captures", "sip", "anomalies", "calls", "findings", "summary"]);
     assert_eq!(keys(&document["tool"]), ["name", "version"]);
-    assert_eq!(
+    first(
         keys(&document["captures"][0]),
-        ["path", "format", "packets", "bytes", "first", "last", "link_types", "complete"]
+        &["path", "format", "packets", "bytes", "first", "last", "link_types", "complete"],
     );
     assert_eq!(
         keys(&document["sip"]),
@@ -281,7 +286,9 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
             "cseq",
             "call_id",
             "copy",
-            "step"
+            "step",
+            "inside",
+            "comments"
         ]
     );
     assert_eq!((&call["messages"][3]["copy"], &call["messages"][3]["of"]), (&"retransmission".into(), &3.into()));
@@ -307,7 +314,7 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
     );
     assert_eq!(keys(&document["summary"]), ["calls", "error", "warning", "info", "open"]);
     let stats: serde_json::Value = serde_json::from_str(&run(&["stats", ACK_NEVER, "--format", "json"]).out).unwrap();
-    assert_eq!(keys(&stats), ["captures", "sip", "anomalies"]);
+    first(keys(&stats), &["captures", "sip", "anomalies"]);
     assert_eq!(stats["sip"], document["sip"]);
 }
 

@@ -330,7 +330,7 @@ impl Walk {
 
 #[test]
 fn every_field_of_the_json_is_documented_and_every_documented_field_occurs() {
-    let output = callflow(&["check", "--each", "--format", "json", "testdata/captures"]);
+    let output = callflow(&["check", "--each", "--format", "json", "testdata/captures", "testdata/containers"]);
     let mut walk = Walk { fields: fields(), met: BTreeSet::new(), nulls: BTreeSet::new(), wrong: BTreeSet::new() };
     // A path of a list's entries, `calls[]`, is a field's prefix, not a field of the document.
     let documents: Vec<Value> =
@@ -368,13 +368,15 @@ fn ndjson_and_stats_have_the_fields_of_the_document() {
         assert_eq!(Value::Array(again.remove(kind).unwrap()), document[list]);
     }
     let mut summary = document["summary"].clone();
-    for name in ["version", "tool", "sip", "anomalies"] {
+    let of_input = ["sip", "coverage", "encapsulations", "comments", "anomalies"];
+    for name in ["version", "tool"].into_iter().chain(of_input) {
         summary[name] = document[name].clone();
     }
     assert_eq!(again.remove("summary").unwrap(), [summary]);
     assert!(again.is_empty(), "{again:?}");
     let stats: Value = serde_json::from_slice(&callflow(&["stats", "--format", "json", capture]).stdout).unwrap();
-    for name in ["captures", "sip", "anomalies"] {
+    assert_eq!(stats.as_object().unwrap().len(), 1 + of_input.len());
+    for name in ["captures"].into_iter().chain(of_input) {
         assert_eq!(stats[name], document[name]);
     }
 }
@@ -419,6 +421,9 @@ fn the_vocabulary_is_that_of_the_code() {
         rows(&read("docs/json.md"), "## Vocabulary").iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
     assert_eq!(anomalies, names_in_code("src/base/anomaly.rs", "AnomalyKind"));
     let json = read("docs/json.md");
+    let kinds: BTreeSet<String> =
+        rows(&json, "## Kinds of packets").iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(kinds, names_in_code("src/analysis/coverage.rs", "PacketKind"));
     let formats = json.lines().find(|line| line.contains("captures[].format")).unwrap();
     let formats: BTreeSet<String> = formats.split('`').skip(3).step_by(2).map(str::to_owned).collect();
     assert_eq!(formats, literals_of(&read("src/capture/file.rs")));

@@ -25,6 +25,37 @@ pub(super) struct ClientHello {
     pub(super) server_name: Option<String>,
     /// Of a session that it wants to resume (RFC 5077 3.2).
     pub(super) ticket: Vec<u8>,
+    pub(super) offer: Offer,
+}
+
+/// Which application protocols a client offers (ALPN, RFC 7301 3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Offer {
+    /// It does not say.
+    #[default]
+    Nothing,
+    /// SIP ("sip/2").
+    Sip,
+    /// HTTP/1.1 and nothing else, as for WebSocket (RFC 6455 needs HTTP/1.1).
+    Http1,
+    /// Others: HTTP/2, mail, ...
+    Other,
+}
+
+impl Offer {
+    /// From the content of the extension.
+    fn of(extension: &[u8]) -> Option<Self> {
+        let mut names = Cursor(Cursor(extension).long()?);
+        let mut offer = None;
+        while let Some(name) = names.short() {
+            offer = match name {
+                b"sip/2" | b"sip" => return Some(Self::Sip),
+                b"http/1.1" if offer.is_none() => Some(Self::Http1),
+                _ => Some(Self::Other),
+            };
+        }
+        offer
+    }
 }
 
 /// What counts of a ServerHello.
@@ -121,7 +152,8 @@ pub(super) fn client(body: &[u8]) -> Option<ClientHello> {
         Some(names.long()?.escape_ascii().to_string())
     });
     let ticket = body.extension(35).unwrap_or_default().to_vec();
-    Some(ClientHello { random, server_name, ticket })
+    let offer = body.extension(16).and_then(Offer::of).unwrap_or_default();
+    Some(ClientHello { random, server_name, ticket, offer })
 }
 
 /// Body of a handshake message of type 2.
@@ -157,6 +189,19 @@ mod tests {
         let hello = server(&server_hello(&[0, 43, 0, 2, 3, 4])).unwrap();
         assert_eq!((hello.version, hello.suite, hello.is_retry()), (TLS13, 0x1301, false));
         assert_eq!(server(&server_hello(&[])).unwrap().version, TLS12);
+    }
+
+    #[test]
+    fn what_a_client_offers_is_sip_http_for_websocket_or_something_else() {
+        let offer = |names: &[&[u8]]| {
+            let list: Vec<u8> = names.iter().flat_map(|name| [&[name.len() as u8], *name].concat()).collect();
+            Offer::of(&[&(list.len() as u16).to_be_bytes(), &list[..]].concat())
+        };
+        assert_eq!(offer(&[b"http/1.1"]), Some(Offer::Http1));
+        assert_eq!(offer(&[b"h2", b"http/1.1"]), Some(Offer::Other));
+        assert_eq!(offer(&[b"http/1.1", b"h2"]), Some(Offer::Other));
+        assert_eq!(offer(&[b"h2", b"sip/2"]), Some(Offer::Sip));
+        assert_eq!((offer(&[]), Offer::of(b"\0")), (None, None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::table::{TABLE, aggregate, snap};
 use super::{batch, tell, wire};
 use crate::support::tell_batch;
+use callflow::analysis::PacketKind;
 use callflow::base::AnomalyKind;
 use std::io::Write;
 
@@ -48,7 +49,7 @@ fn link_types_in_link_types_end() {
         frame.extend([0, 0, 8, 0, 192, 0, 0, 0]); // PPI that holds PPI
     }
     let told = tell(192, &[frame]);
-    assert_eq!(told.analysis.stats.skipped["malformed header"].packets, 1);
+    assert_eq!(told.analysis.stats.coverage.of(PacketKind::Malformed).packets, 1);
 }
 
 #[test]
@@ -196,9 +197,9 @@ fn incomplete_fragments_are_h03_in_any_tunnel_and_what_is_there_is_parsed() {
 fn what_is_encrypted_is_counted_with_its_first_frame() {
     let wifi = wire::cat(&[&[8, 0x41, 0, 0], &[2; 20], &[0x5a; 60]]);
     let told = tell(105, &[wifi.clone(), wifi]);
-    let skipped = told.analysis.stats.skipped["802.11, encrypted"];
+    let skipped = told.analysis.stats.coverage.of(PacketKind::Wifi);
     assert_eq!((skipped.packets, skipped.first), (2, 1));
     let esp = tell(1, &[wire::outer_udp(4500, &[0x9d; 80])]);
-    assert_eq!(esp.analysis.stats.skipped["ESP, encrypted"].packets, 1);
+    assert_eq!(esp.analysis.stats.coverage.of(PacketKind::Esp).packets, 1);
     assert!(esp.findings.iter().any(|finding| finding.rule.code == "H05"));
 }

@@ -71,6 +71,8 @@ fn wrong(row: &Row, told: &Told) -> Option<String> {
         Some(format!("between {addresses:?}"))
     } else if stats.transports.keys().ne([&row.transport]) {
         Some(format!("{:?}", stats.transports))
+    } else if stats.coverage.total() != stats.packets {
+        Some(format!("{} of {} packets counted: {:?}", stats.coverage.total(), stats.packets, stats.coverage))
     } else if !told.analysis.anomalies.is_empty() {
         Some(format!("{:?}", told.analysis.anomalies))
     } else {
@@ -97,6 +99,87 @@ fn the_standard_call_is_found_in_every_encapsulation() {
         failed.extend(wrong(row, &told).map(|why| format!("{}: {why}", row.name)));
     }
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+/// What the first message of each row is wrapped in; nothing for rows that are not named here.
+const INSIDE: &[(&str, &str)] = &[
+    ("802.1Q", "VLAN 7"),
+    ("802.1ad", "VLAN 7, VLAN 8"),
+    ("802.1ah", "802.1ah"),
+    ("802.1ah in 802.1ad", "VLAN 7, 802.1ah"),
+    ("802.1BR", "802.1BR"),
+    ("VN-Tag", "VN-Tag"),
+    ("NSH", "NSH"),
+    ("PPPoE", "PPPoE"),
+    ("MPLS, stacked", "MPLS 256"),
+    ("MPLS pseudowire", "MPLS 256"),
+    ("IP in IP", "IP in IP 10.0.0.1 > 10.0.0.2"),
+    ("6in4, IPv6 inside", "IP in IP 10.0.0.1 > 10.0.0.2"),
+    ("4in6", "IP in IP ::1 > ::1"),
+    ("GRE", "GRE 10.0.0.1 > 10.0.0.2"),
+    ("GRE, key and sequence", "GRE 10.0.0.1 > 10.0.0.2"),
+    ("ERSPAN I", "ERSPAN 10.0.0.1 > 10.0.0.2"),
+    ("ERSPAN II", "ERSPAN 10.0.0.1 > 10.0.0.2"),
+    ("ERSPAN III", "ERSPAN 10.0.0.1 > 10.0.0.2"),
+    ("ERSPAN III, platform", "ERSPAN 10.0.0.1 > 10.0.0.2"),
+    ("ERSPAN III, IP", "ERSPAN 10.0.0.1 > 10.0.0.2"),
+    ("EtherIP", "EtherIP 10.0.0.1 > 10.0.0.2"),
+    ("MPLS over IP", "MPLS in IP 10.0.0.1 > 10.0.0.2"),
+    ("MPLS over UDP", "MPLS in UDP 10.0.0.1 > 10.0.0.2"),
+    ("VXLAN", "VXLAN 10.0.0.1 > 10.0.0.2"),
+    ("VXLAN-GPE, IPv4", "VXLAN-GPE 10.0.0.1 > 10.0.0.2"),
+    ("VXLAN-GPE, Ethernet", "VXLAN-GPE 10.0.0.1 > 10.0.0.2"),
+    ("VXLAN-GPE, NSH", "VXLAN-GPE 10.0.0.1 > 10.0.0.2, NSH"),
+    ("Geneve", "Geneve 10.0.0.1 > 10.0.0.2"),
+    ("Geneve, options, IP", "Geneve 10.0.0.1 > 10.0.0.2"),
+    ("GTP-U", "GTP-U 10.0.0.1 > 10.0.0.2"),
+    ("L2TPv2", "L2TP 10.0.0.1 > 10.0.0.2"),
+    ("L2TPv2, offset", "L2TP 10.0.0.1 > 10.0.0.2"),
+    ("L2TPv3", "L2TPv3 10.0.0.1 > 10.0.0.2"),
+    ("L2TPv3, cookie", "L2TPv3 10.0.0.1 > 10.0.0.2"),
+    ("L2TPv3 over UDP", "L2TP 10.0.0.1 > 10.0.0.2"),
+    ("Teredo, IPv6 inside", "Teredo 10.0.0.1 > 10.0.0.2"),
+    ("Teredo headers, IPv6 inside", "Teredo 10.0.0.1 > 10.0.0.2"),
+    ("TZSP", "TZSP 10.0.0.1 > 10.0.0.2"),
+    ("TZSP, 802.11", "TZSP 10.0.0.1 > 10.0.0.2"),
+    ("LISP", "LISP 10.0.0.1 > 10.0.0.2"),
+    ("GUE", "GUE 10.0.0.1 > 10.0.0.2"),
+    ("GUE, bare IP", "GUE 10.0.0.1 > 10.0.0.2"),
+    ("ESP, null cipher", "ESP 192.0.2.1 > 198.51.100.2"),
+    ("ESP in UDP, null cipher", "ESP in UDP 10.0.0.1 > 10.0.0.2"),
+    ("GTP-U in VXLAN in ERSPAN", "ERSPAN 10.0.0.1 > 10.0.0.2, VXLAN 10.0.0.1 > 10.0.0.2, GTP-U 10.0.0.1 > 10.0.0.2"),
+    ("fragments across VLANs", "VLAN 2"),
+    ("fragments across tunnels", "GTP-U 10.0.0.1 > 10.0.0.2"),
+    ("fragments of the tunnel", "GRE 192.0.2.1 > 198.51.100.2"),
+    ("fragments in fragments", "IP in IP 10.0.0.1 > 10.0.0.2"),
+    ("SCTP over UDP", "SCTP in UDP 192.0.2.1 > 198.51.100.2"),
+    ("HEP 1", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 2", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 2, times not counted", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 3", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 3 on another port", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 3, of TCP", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 3, zlib", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 3, gzip", "HEP 10.0.0.1 > 10.0.0.2"),
+    ("HEP 3 in IP fragments", "HEP 192.0.2.1 > 198.51.100.2"),
+    ("HEP 3 of two agents", "HEP 10.0.0.1 > 10.0.0.2"),
+];
+
+#[test]
+fn what_a_message_is_wrapped_in_is_told_outermost_first() {
+    let mut wrong = Vec::new();
+    for row in TABLE {
+        let analysis = tell(row.link, &(row.wrap)(&wire::call(row.transport.name()))).analysis;
+        let inside = analysis.wrapping(&analysis.seen[0]).unwrap_or_default();
+        let expected = INSIDE.iter().find(|(name, _)| *name == row.name).map_or("", |(_, path)| path);
+        if inside != expected {
+            wrong.push(format!("    (\"{}\", \"{inside}\"),", row.name));
+        }
+        let counted: u64 = analysis.wrappings.iter().map(|wrapping| wrapping.messages).sum();
+        let wrapped = analysis.seen.iter().filter(|seen| seen.wrapped > 0).count();
+        assert_eq!(counted, wrapped as u64, "{}", row.name);
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 /// A pcap file of version 2.4, little endian, with microseconds.

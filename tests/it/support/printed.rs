@@ -100,6 +100,7 @@ pub(crate) fn seen(at: usize, message: &Printed) -> Seen {
         time: Timestamp::from_nanos(message.ms * 1_000_000),
         connection: Connection { src: endpoint(message.from), dst: endpoint(message.to), transport: message.transport },
         sending: Sending::Packet(at as u16 + 1),
+        wrapped: 0,
         interface: 0,
     }
 }
