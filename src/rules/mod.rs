@@ -22,7 +22,9 @@ mod cookie;
 mod delivery;
 mod dialog;
 mod facts;
+mod failover;
 mod finding;
+mod fork;
 mod form;
 mod forwarding;
 mod hops;
@@ -41,6 +43,7 @@ mod repeats;
 mod responses;
 mod return_path;
 mod status_words;
+mod stray;
 mod subject;
 mod subscribe;
 mod unanswered;
@@ -145,7 +148,10 @@ pub static RULES: &[&dyn Rule] = &[
     &redirect::Redirection,
     &overload::RetryAfter,
     &hops::Hops,
+    &failover::NoFailover,
     &forwarding::Forwarding,
+    &fork::DeclinedFork,
+    &stray::StrayForwarded,
     &return_path::ReturnPath,
     &companion::Companion,
     &options::Keepalive,
