@@ -36,6 +36,7 @@ mod options;
 mod overload;
 mod passwords;
 mod redirect;
+mod refresh;
 mod refused;
 mod registration;
 mod reliable;
@@ -145,6 +146,8 @@ pub static RULES: &[&dyn Rule] = &[
     &auth_refused::RefusedCredentials,
     &auth_form::FormOfCredentials,
     &registration::Registration,
+    &refresh::Refresh,
+    &refresh::Overlap,
     &redirect::Redirection,
     &overload::RetryAfter,
     &hops::Hops,
