@@ -40,6 +40,7 @@ mod refresh;
 mod refused;
 mod registration;
 mod reliable;
+mod reliable_use;
 mod repeats;
 mod responses;
 mod return_path;
@@ -141,6 +142,7 @@ pub static RULES: &[&dyn Rule] = &[
     &bye::Bye,
     &dialog::InDialog,
     &reliable::PrackMissing,
+    &reliable_use::ReliableUse,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
     &auth_refused::RefusedCredentials,
