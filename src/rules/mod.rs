@@ -44,6 +44,7 @@ mod reliable_use;
 mod repeats;
 mod responses;
 mod return_path;
+mod session_timer;
 mod status_words;
 mod stray;
 mod subject;
@@ -143,6 +144,7 @@ pub static RULES: &[&dyn Rule] = &[
     &dialog::InDialog,
     &reliable::PrackMissing,
     &reliable_use::ReliableUse,
+    &session_timer::SessionTimer,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
     &auth_refused::RefusedCredentials,
