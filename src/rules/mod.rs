@@ -32,6 +32,7 @@ mod identity;
 mod late;
 mod mirror;
 mod offer;
+mod offer_collision;
 mod options;
 mod overload;
 mod passwords;
@@ -145,6 +146,7 @@ pub static RULES: &[&dyn Rule] = &[
     &reliable::PrackMissing,
     &reliable_use::ReliableUse,
     &session_timer::SessionTimer,
+    &offer_collision::OfferCollision,
     &subscribe::NotifyMissing,
     &auth_retry::ChallengeFollowUp,
     &auth_refused::RefusedCredentials,
