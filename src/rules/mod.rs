@@ -37,6 +37,7 @@ mod options;
 mod overload;
 mod passwords;
 mod redirect;
+mod refer;
 mod refresh;
 mod refused;
 mod registration;
@@ -147,7 +148,8 @@ pub static RULES: &[&dyn Rule] = &[
     &reliable_use::ReliableUse,
     &session_timer::SessionTimer,
     &offer_collision::OfferCollision,
-    &subscribe::NotifyMissing,
+    &subscribe::Subscriptions,
+    &refer::TransferResult,
     &auth_retry::ChallengeFollowUp,
     &auth_refused::RefusedCredentials,
     &auth_form::FormOfCredentials,
