@@ -2,7 +2,7 @@
 //! only in who fills the batches.
 
 use super::intake::{Chunk, Item, Origin, Raw, Sort, sort, sort_datagram};
-use super::{Analysis, Skipped, Stats, agents, icmp};
+use super::{Analysis, Closing, Skipped, Stats, agents, closings, icmp};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -145,6 +145,7 @@ impl Analyzer {
         analysis.calls = calls;
         note_repairs(&mut analysis);
         icmp::assign(&mut analysis);
+        closings::keep_sip(&mut analysis);
         analysis
     }
 
@@ -305,7 +306,11 @@ impl Analyzer {
                     line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
                 }
             }
-            StreamData::End { .. } => self.close(stream, raws),
+            StreamData::End(how) => {
+                let sip = [stream, stream ^ 1].iter().any(|id| self.framers.get(id).is_some_and(|line| line.sip));
+                closings::note(&mut self.analysis.closings, Closing { connection, frame, time, how }, sip);
+                self.close(stream, raws);
+            }
         }
     }
 

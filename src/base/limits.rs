@@ -22,6 +22,8 @@ pub const TCP_PENDING_SEGMENTS: usize = 1024;
 pub const TCP_PENDING_TOTAL: usize = 256 << 20;
 /// How long, in packet time, a hole in a stream may wait for its segment before it is called lost.
 pub const TCP_HOLE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Ends of TCP connections kept as evidence; more of them in one capture tell nothing more.
+pub const CLOSED_CONNECTIONS: usize = 100_000;
 /// Directions of SCTP associations whose retransmissions are known; 2 KiB each.
 pub const SCTP_DIRECTIONS: usize = 16_384;
 /// SCTP fragments that wait for others; a message of 64 KiB has about 45.

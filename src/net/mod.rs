@@ -35,7 +35,7 @@ mod wifi;
 mod ws;
 
 pub use defrag::{Defragmenter, Whole};
-pub use layers::{StreamData, StreamEvent};
+pub use layers::{Ending, StreamData, StreamEvent};
 pub use relayed::Relayed;
 pub use sctp::{Sctp, SctpMessage, SctpMessages};
 pub use tcp::Streams;

@@ -98,7 +98,7 @@ impl Tls {
                 self.sides[side].gap(*bytes);
                 content.push(side, true, piece, context);
             }
-            StreamData::Message(_) | StreamData::Hep(_) | StreamData::End { .. } => {
+            StreamData::Message(_) | StreamData::Hep(_) | StreamData::End(_) => {
                 content.push(side, true, piece, context);
             }
         }

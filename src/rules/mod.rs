@@ -17,6 +17,7 @@ mod cancel;
 mod capture_gaps;
 mod capture_health;
 mod companion;
+mod connection;
 mod contact;
 mod cookie;
 mod delivery;
@@ -168,6 +169,7 @@ pub static RULES: &[&dyn Rule] = &[
     &options::Keepalive,
     &delivery::Unreachable,
     &delivery::Oversized,
+    &connection::ConnectionLost,
     &form::Form,
     &refused::Outcomes,
     &capture_health::CaptureHealth,
