@@ -44,9 +44,8 @@ fn collision(view: CallView<'_>, at: TransactionNo, t: &Transaction, update: Mes
     }
     let (asked, answered) = (time(view, update), time(view, answer));
     let open_throughout = |other: &&Transaction| {
-        open(view, other, view.sip(update)).is_some_and(|(from, to)| {
-            from.after(CROSSING) <= asked && to.is_none_or(|to| to >= answered.after(CROSSING))
-        })
+        open(view, other, view.sip(update))
+            .is_some_and(|(from, to)| from.after(CROSSING) <= asked && to >= answered.after(CROSSING))
     };
     let other = subject::near(view.call, at).filter(|other| other.upstream.is_none()).find(open_throughout)?;
     let first = other.request?;
@@ -74,7 +73,7 @@ fn collision(view: CallView<'_>, at: TransactionNo, t: &Transaction, update: Mes
 
 /// From when to when the offer of this INVITE or UPDATE was open in the dialog of `update`. A description
 /// in any 18x closes it: strictly only a reliable one does (RFC 3262 5), but phones take both.
-fn open(view: CallView<'_>, t: &Transaction, update: &Message) -> Option<(Timestamp, Option<Timestamp>)> {
+fn open(view: CallView<'_>, t: &Transaction, update: &Message) -> Option<(Timestamp, Timestamp)> {
     let request = t.request.filter(|_| matches!(t.method, Method::Invite | Method::Update))?;
     let offer = view.sip(request);
     let (one, two) = (update.from_tag(), update.to_tag());
@@ -94,6 +93,7 @@ fn open(view: CallView<'_>, t: &Transaction, update: &Message) -> Option<(Timest
             _ => false,
         }
     };
-    let closed = t.messages.iter().copied().find(closes).map(|no| time(view, no));
-    Some((time(view, request), closed))
+    // An answer that is not seen at all may be missing in the capture only.
+    let closed = t.messages.iter().copied().find(closes)?;
+    Some((time(view, request), time(view, closed)))
 }

@@ -153,7 +153,7 @@ fn client_story(client: &Client<'_>, steps: &[Step<'_>]) -> Option<Finding> {
         let in_time = || rest.iter().take_while(|later| later.time <= end.after(SLACK));
         let settled = |later: &Step<'_>| match later.what {
             What::Granted { .. } | What::Removed => true,
-            What::Tried => later.t.request.is_none() || accepted_oddly(later),
+            What::Tried => !surely_failed(later),
         };
         if seconds == 0 || in_time().any(settled) || step.view.capture_after(end) < WATCHED {
             return None;
@@ -168,9 +168,14 @@ fn client_story(client: &Client<'_>, steps: &[Step<'_>]) -> Option<Finding> {
     })
 }
 
-/// A 2xx from which no time can be read.
-fn accepted_oddly(step: &Step<'_>) -> bool {
-    success(step.view, step.t).is_some()
+/// Whether a REGISTER was in vain for certain: it was refused, or sent again. What is sent once was answered,
+/// and the capture lacks the answer.
+fn surely_failed(step: &Step<'_>) -> bool {
+    match (final_status(step.view, step.t), step.t.request) {
+        (Some(status), Some(_)) => status >= 300,
+        (None, Some(request)) => sendings(step.view, request).len() > 1,
+        (_, None) => false,
+    }
 }
 
 /// A registration that was not renewed in time.

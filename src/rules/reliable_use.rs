@@ -85,10 +85,12 @@ fn provisional<'a>(view: CallView<'a>, t: &'a Transaction) -> impl Iterator<Item
 /// X03. That a PRACK for a response which the capture lacks was accepted is no fault of anybody.
 fn not_matching(view: CallView<'_>, findings: &mut Vec<Finding>) {
     let mut sent: HashSet<Named<'_>, RandomState> = HashSet::default();
+    let mut dialogs: HashSet<(&[u8], u32), RandomState> = HashSet::default();
     for (no, seen) in view.messages().filter(|(_, seen)| seen.message.has(Facts::RSEQ)) {
         let message = &seen.message;
         if let (101..200, Some(rseq), Some(cseq)) = (status(view, no), message.rseq(), message.cseq_number()) {
             sent.insert((message.to_tag(), rseq, cseq));
+            dialogs.insert((message.to_tag(), cseq));
         }
     }
     let invites: HashSet<(&[u8], u32), RandomState> = requests_of(view, Method::Invite)
@@ -106,7 +108,12 @@ fn not_matching(view: CallView<'_>, findings: &mut Vec<Finding>) {
             Some(answer) if known && accepted.contains(&named) => {
                 findings.push(wrong_rack(view, request, answer, "that response was acknowledged before"));
             }
-            Some(answer) if !known && invites.contains(&(prack.from_tag(), rack.cseq)) => {
+            // Where no reliable response is seen at all, the capture lacks it.
+            Some(answer)
+                if !known
+                    && dialogs.contains(&(prack.to_tag(), rack.cseq))
+                    && invites.contains(&(prack.from_tag(), rack.cseq)) =>
+            {
                 findings.push(wrong_rack(view, request, answer, "no such response was sent"));
             }
             _ => {}

@@ -1,7 +1,7 @@
 //! Session timers (RFC 4028): X07 no refresh, X08 no BYE after the end, X09 a 422 that was not heeded.
 
 use super::facts::{self, TIMEOUT, TransactionNo, cut, final_status, heard, judged, name, owed_on, receiver, sender};
-use super::facts::{requests_of, span, success, time};
+use super::facts::{Dialogs, requests_of, sendings, span, success, time};
 use super::{Context, Finding, Meta, MissingMessage, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Timestamp;
@@ -9,6 +9,7 @@ use crate::call::Kind;
 use crate::flow::{Absent, Cause, judge};
 use crate::session::{Dialog, MessageNo, Transaction};
 use crate::sip::{Method, Refresher};
+use std::collections::HashMap;
 use std::time::Duration;
 
 static NO_REFRESH: Meta = Meta {
@@ -54,10 +55,14 @@ impl Rule for SessionTimer {
         if view.call.kind != Kind::Call {
             return;
         }
-        for dialog in &view.call.dialogs {
-            if let Some(session) = Session::of(view, dialog) {
-                findings.extend(session.not_refreshed(view));
-                findings.extend(session.not_ended(view));
+        let refreshes = |t: &Transaction| matches!(t.method, Method::Invite | Method::Update);
+        let timed = |no: MessageNo| view.sip(no).session_expires().is_some();
+        if view.transactions().any(|(_, t)| refreshes(t) && success(view, t).is_some_and(timed)) {
+            for (dialog, within) in by_dialog(view, context.dialogs()) {
+                if let Some(session) = Session::of(view, dialog, &within) {
+                    findings.extend(session.not_refreshed(view));
+                    findings.extend(session.not_ended(view));
+                }
             }
         }
         for method in [Method::Invite, Method::Update] {
@@ -68,6 +73,27 @@ impl Rule for SessionTimer {
             }
         }
     }
+}
+
+/// The dialogs of a call, in order, with their transactions; also those whose request the capture lacks.
+fn by_dialog<'a>(view: CallView<'a>, dialogs: &Dialogs<'a>) -> Vec<(&'a Dialog, Vec<&'a Transaction>)> {
+    let mut all: Vec<(&Dialog, Vec<&Transaction>)> =
+        view.call.dialogs.iter().map(|dialog| (dialog, Vec::new())).collect();
+    let at: HashMap<*const Dialog, usize> =
+        all.iter().enumerate().map(|(at, (dialog, _))| (std::ptr::from_ref(*dialog), at)).collect();
+    for (_, t) in view.transactions() {
+        let named = t.final_response.or(t.request).and_then(|no| dialogs.with(view.sip(no)));
+        if let Some(at) = named.and_then(|dialog| at.get(&std::ptr::from_ref(dialog))) {
+            all[*at].1.push(t);
+        }
+    }
+    all
+}
+
+/// Whether a refresh without a 2xx had none: it was refused, or sent again in vain. What is sent once over
+/// UDP was answered, and the capture lacks the answer; over a stream nothing can be told.
+fn surely_failed(view: CallView<'_>, t: &Transaction) -> bool {
+    final_status(view, t).is_some() || t.request.is_some_and(|no| sendings(view, no).len() > 1)
 }
 
 /// A session as its last refresh left it.
@@ -90,18 +116,22 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Nothing where no timer runs, or where the tap may not be on the way of the refreshes: then the ACK
-    /// does not pass it either.
-    fn of(view: CallView<'a>, dialog: &'a Dialog) -> Option<Self> {
+    /// Nothing where no timer runs, where its last refresh cannot be told, or where the tap may not be on the
+    /// way of the refreshes: then the ACK does not pass it either.
+    fn of(view: CallView<'a>, dialog: &'a Dialog, within: &[&'a Transaction]) -> Option<Self> {
         dialog.ack?;
-        let answer = dialog.confirmed.filter(|no| !view.sip(*no).is_request());
-        let within = || dialog.transactions.iter().map(|at| view.call.transaction(*at));
-        let refreshes = || within().filter(|t| matches!(t.method, Method::Invite | Method::Update));
-        let set = refreshes().filter_map(|t| success(view, t)).chain(answer).max()?;
+        let of_method = |methods: &'static [Method]| within.iter().filter(move |t| methods.contains(&t.method));
+        let refreshes = || of_method(&[Method::Invite, Method::Update]);
+        let set = refreshes().filter_map(|t| success(view, t)).chain(dialog.confirmed).max()?;
         let message = view.sip(set);
         let timer = message.session_expires().filter(|timer| timer.seconds > 0)?;
         let way = view.seen(set).connection;
         if !heard(view, way) || !heard(view, way.reversed()) {
+            return None;
+        }
+        let failed = refreshes().find(|t| t.request.is_some_and(|no| no > set));
+        let acknowledged = |t: &Transaction| of_method(&[Method::Ack]).any(|ack| ack.cseq == t.cseq);
+        if failed.is_some_and(|t| acknowledged(t) || !surely_failed(view, t)) {
             return None;
         }
         let interval = Duration::from_secs(timer.seconds.into());
@@ -110,11 +140,11 @@ impl<'a> Session<'a> {
             Refresher::Uac => message.from_tag(),
             Refresher::Uas => message.to_tag(),
         });
-        let failed = refreshes().find_map(|t| t.request.filter(|no| *no > set));
-        let bye = dialog.bye.and_then(|at| view.call.transaction(at).messages.first().copied());
+        let bye = of_method(&[Method::Bye]).filter_map(|t| t.messages.first().copied()).min();
         let after = |no: &MessageNo| time(view, *no) > expiry.after(SLACK);
-        let later = within().filter_map(|t| t.request).find(after);
-        let lost = within().any(|t| matches!(final_status(view, t), Some(408 | 481)));
+        let later = within.iter().filter_map(|t| t.request).find(after);
+        let lost = within.iter().any(|t| matches!(final_status(view, t), Some(408 | 481)));
+        let failed = failed.and_then(|t| t.request);
         Some(Self { dialog, set, interval, expiry, refresher, failed, bye, later, lost })
     }
 
@@ -248,7 +278,12 @@ fn too_small(view: CallView<'_>, at: TransactionNo, t: &Transaction, request: Me
     let asked = |no: MessageNo| view.sip(no).session_expires().map(|timer| timer.seconds);
     let later = view.call.transactions.iter().skip(at.at() + 1).take(LOOKED_AT);
     let later = later.filter(|t2| t2.method == t.method && t2.connection.src.ip == t.connection.src.ip);
-    let retries: Vec<MessageNo> = later.filter_map(|t| t.request).collect();
+    let later: Vec<&Transaction> = later.collect();
+    let retries: Vec<MessageNo> = later.iter().filter_map(|t| t.request).collect();
+    // A response to a later request shows that there was one, whatever it asked for.
+    if retries.len() < later.len() {
+        return None;
+    }
     if retries.iter().any(|no| asked(*no).is_none_or(|seconds| seconds >= least)) {
         return None;
     }
