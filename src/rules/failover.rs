@@ -2,7 +2,7 @@
 //!
 //! Which servers a domain has is told by DNS, which is not read; what the client itself used before is.
 
-use super::facts::{TIMEOUT, final_status, heard, name, owed_on, sendings, time, times, undeliverable};
+use super::facts::{TIMEOUT, final_status, heard, name, sendings, time, times, undeliverable};
 use super::{CaptureContext, Finding, Meta, Rule, Severity, subject};
 use crate::analysis::{Analysis, CallView};
 use crate::base::{Endpoint, Timestamp};
@@ -179,5 +179,5 @@ fn finding(analysis: &Analysis, domain: &[u8], attempt: &Attempt, other: Endpoin
     );
     let mut finding = Finding::new(&P08, vec![request], summary, detail).frames(vec![view.frame(request)]);
     finding.call = Some(view.number);
-    finding.missing(owed_on(view, what, request)).open().cause(Cause::Undetermined)
+    finding.open().cause(Cause::Undetermined)
 }
