@@ -213,7 +213,7 @@ impl Wire {
             match &event.what {
                 StreamData::Bytes(part) => bytes += part.len(),
                 StreamData::Message(message) => messages += message.len(),
-                StreamData::Hep(_) | StreamData::Gap { .. } | StreamData::End { .. } => {}
+                StreamData::Hep(_) | StreamData::Gap { .. } | StreamData::End(_) => {}
             }
         }
         (bytes, messages)

@@ -6,7 +6,7 @@ use super::coverage::{Counted, Coverage, PacketKind};
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
-use super::{Analysis, Stats, icmp};
+use super::{Analysis, Closing, Stats, closings, icmp};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -161,6 +161,7 @@ impl Analyzer {
         analysis.calls = calls;
         note_repairs(&mut analysis);
         icmp::assign(&mut analysis);
+        closings::keep_sip(&mut analysis);
         analysis
     }
 
@@ -418,7 +419,11 @@ impl Analyzer {
                     line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
                 }
             }
-            StreamData::End { .. } => self.close(stream, raws),
+            StreamData::End(how) => {
+                let sip = [stream, stream ^ 1].iter().any(|id| self.framers.get(id).is_some_and(|line| line.sip));
+                closings::note(&mut self.analysis.closings, Closing { connection, frame, time, how }, sip);
+                self.close(stream, raws);
+            }
         }
         if raws.len() > before {
             self.with_sip.insert(stream & !1);

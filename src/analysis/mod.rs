@@ -2,6 +2,7 @@
 
 mod agents;
 mod analyzer;
+mod closings;
 mod coverage;
 mod icmp;
 mod intake;
@@ -10,7 +11,7 @@ mod sealed;
 mod stats;
 mod wrapped;
 
-pub use crate::net::RsaKey;
+pub use crate::net::{Ending, RsaKey};
 pub use analyzer::{Analyzer, Options};
 pub use coverage::{Counted, Coverage, PacketKind};
 pub use remarks::Remarks;
@@ -34,6 +35,8 @@ pub struct Analysis {
     pub anomalies: Anomalies,
     /// ICMP errors that quote SIP: what could not be delivered, and what said so.
     pub icmp: Vec<IcmpReport>,
+    /// Connections that carried SIP, or were to, and were closed or reset; in order of capture.
+    pub closings: Vec<Closing>,
     /// Time of the first packet (of any kind).
     pub first: Option<Timestamp>,
     /// Time of the last packet (of any kind).
@@ -61,6 +64,19 @@ pub struct IcmpReport {
     pub call_id: Option<bytes::Bytes>,
     /// The call it belongs to, when one matches.
     pub call: Option<usize>,
+}
+
+/// The end of a TCP connection (rule N02).
+#[derive(Clone, Copy, Debug)]
+pub struct Closing {
+    /// Who ended it, and the other side.
+    pub connection: crate::base::Connection,
+    /// Frame of the FIN or RST.
+    pub frame: u32,
+    /// When.
+    pub time: Timestamp,
+    /// How.
+    pub how: Ending,
 }
 
 impl Analysis {

@@ -28,6 +28,8 @@ pub const TCP_HOLE_TIMEOUT: Duration = Duration::from_secs(8);
 pub const SEALED_CONNECTIONS: usize = 65_536;
 /// Ways in which SIP messages may be wrapped (VLANs, tunnels) that are told apart; more counts as none.
 pub const ENCAPSULATIONS: usize = 4096;
+/// Ends of TCP connections kept as evidence; more of them in one capture tell nothing more.
+pub const CLOSED_CONNECTIONS: usize = 100_000;
 /// Directions of SCTP associations whose retransmissions are known; 2 KiB each.
 pub const SCTP_DIRECTIONS: usize = 16_384;
 /// SCTP fragments that wait for others; a message of 64 KiB has about 45.

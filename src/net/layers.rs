@@ -43,11 +43,21 @@ pub enum StreamData {
         /// The peer got them: they are missing in the capture only.
         acknowledged: bool,
     },
-    /// Nothing more comes: closed, reset, or given up because of a limit.
-    End {
-        /// Whether by RST.
-        reset: bool,
-    },
+    /// Nothing more comes. The side that ended the connection tells its end first.
+    End(Ending),
+}
+
+/// How a direction of a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// By FIN.
+    Closed,
+    /// By RST.
+    Reset,
+    /// By RST in answer to the SYN: it was never open.
+    Refused,
+    /// Not told by the peers: another connection took its place, or a limit was reached.
+    GivenUp,
 }
 
 /// Content on its way up through the layers.
@@ -247,7 +257,7 @@ impl StreamData {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) | Self::Message(bytes) | Self::Hep(bytes) => bytes,
-            Self::Gap { .. } | Self::End { .. } => &[],
+            Self::Gap { .. } | Self::End(_) => &[],
         }
     }
 }

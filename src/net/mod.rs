@@ -36,7 +36,7 @@ mod wifi;
 mod ws;
 
 pub use defrag::{Defragmenter, Whole};
-pub use layers::{StreamData, StreamEvent};
+pub use layers::{Ending, StreamData, StreamEvent};
 pub use outer::{Encapsulation, outer, outer_ip};
 pub use relayed::Relayed;
 pub use sctp::{Sctp, SctpMessage, SctpMessages};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::layers::{Piece, StreamData};
+use super::layers::{Ending, Piece, StreamData};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Timestamp, limits};
 
 /// Offset of the first byte; room below it for segments that come before the first one we saw.
@@ -137,6 +137,11 @@ impl Stream {
         self.ended
     }
 
+    /// Whether its SYN was captured.
+    pub(super) fn opened(&self) -> bool {
+        self.syn.is_some()
+    }
+
     /// Whether anything came out of it.
     pub(super) fn started(&self) -> bool {
         self.started
@@ -221,15 +226,15 @@ impl Stream {
     /// Tells the end when it is reached. To be called after every change.
     pub(super) fn close(&mut self, now: Now, sink: &mut Sink<'_>) {
         if !self.ended && self.end.is_some_and(|end| self.next >= end) {
-            self.over(false, now, sink);
+            self.over(Ending::Closed, now, sink);
         }
     }
 
     /// Gives up all holes and ends the stream.
-    pub(super) fn abort(&mut self, reset: bool, now: Now, sink: &mut Sink<'_>) {
+    pub(super) fn abort(&mut self, how: Ending, now: Now, sink: &mut Sink<'_>) {
         self.flush(now, sink);
         if !self.ended {
-            self.over(reset, now, sink);
+            self.over(how, now, sink);
         }
     }
 
@@ -374,13 +379,14 @@ impl Stream {
         }
     }
 
-    fn over(&mut self, reset: bool, now: Now, sink: &mut Sink<'_>) {
+    fn over(&mut self, how: Ending, now: Now, sink: &mut Sink<'_>) {
         self.ended = true;
         self.pending = BTreeMap::new();
         self.pending_bytes = 0;
         self.hole = None;
-        if self.started {
-            sink.pieces.push(Piece { now, data: StreamData::End { reset } });
+        // A side that never said anything may well be the one that hangs up.
+        if self.started || how != Ending::GivenUp {
+            sink.pieces.push(Piece { now, data: StreamData::End(how) });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use bytes::Bytes;
 
 use super::history::{self, History};
-use super::layers::{Context, Layers, Piece, StreamData, StreamEvent};
+use super::layers::{Context, Ending, Layers, Piece, StreamData, StreamEvent};
 use super::stream::{Now, Payload, Place, Sink, Stream};
 use super::tls::{SealedTls, TlsKeys};
 use super::{Segment, TcpFlags};
@@ -143,7 +143,7 @@ impl Streams {
             return;
         };
         if tcp.is_new(side, segment) {
-            tcp.abort(false, &mut self.common, output);
+            tcp.abort(side, Ending::GivenUp, &mut self.common, output);
             let older = std::mem::replace(tcp, Tcp::new(ends, self.next_id, tcp.deadline));
             self.ended.extend(older.end());
             self.next_id += 2;
@@ -213,7 +213,7 @@ impl Streams {
                 let text = "too many TCP connections at once: the longest idle one was given up";
                 output.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, now.frame, 0, text));
                 self.flush(slot, output);
-                self.connections[slot as usize].abort(false, &mut self.common, output);
+                self.connections[slot as usize].abort(0, Ending::GivenUp, &mut self.common, output);
             }
             return slot;
         }
@@ -348,7 +348,9 @@ impl Tcp {
         let seq = segment.seq.wrapping_add(u32::from(syn));
         if flags.contains(TcpFlags::RST) {
             if self.streams[side].place(seq) != Place::Foreign {
-                self.abort(true, common, output);
+                let unopened = !self.streams.iter().any(Stream::started) && !self.streams[side].opened();
+                let refused = unopened && self.streams[1 - side].opened();
+                self.abort(side, if refused { Ending::Refused } else { Ending::Reset }, common, output);
             }
             return;
         }
@@ -387,12 +389,12 @@ impl Tcp {
         }
     }
 
-    /// Ends both directions.
-    fn abort(&mut self, reset: bool, common: &mut Common, output: &mut Output<'_>) {
+    /// Ends both directions, that of `side` first.
+    fn abort(&mut self, side: usize, how: Ending, common: &mut Common, output: &mut Output<'_>) {
         let now = self.last;
-        for side in 0..2 {
+        for side in [side, 1 - side] {
             self.with(side, common, output, |stream, sink| {
-                stream.abort(reset, now, sink);
+                stream.abort(how, now, sink);
             });
         }
     }
@@ -417,7 +419,7 @@ impl Tcp {
                     offset += bytes.len() as u64;
                 }
                 StreamData::Gap { bytes, .. } => offset += bytes,
-                StreamData::Message(_) | StreamData::Hep(_) | StreamData::End { .. } => {}
+                StreamData::Message(_) | StreamData::Hep(_) | StreamData::End(_) => {}
             }
             let mut context = Context {
                 id: self.id,
@@ -580,6 +582,23 @@ mod tests {
     }
 
     #[test]
+    fn side_that_said_nothing_can_hang_up() {
+        let mut wire = Wire::open();
+        wire.data(0, 0, b"a");
+        wire.segment(1, 0, FIN | ACK, b"", 0, 1);
+        assert_eq!((wire.told(0), wire.told(1)), ("a".into(), "<end>".into()));
+    }
+
+    #[test]
+    fn refused_connection_is_told_first_by_who_refused_it() {
+        let mut wire = Wire::new(b"");
+        wire.segment(0, u32::MAX, SYN, b"", 0, 0);
+        wire.segment(1, u32::MAX, RST | ACK, b"", 0, 0);
+        assert_eq!((wire.told(0), wire.told(1)), ("<refused>".into(), "<refused>".into()));
+        assert_eq!(wire.events.first().map(|event| event.stream), Some(1));
+    }
+
+    #[test]
     fn syn_with_a_new_number_starts_a_new_incarnation_and_a_repeated_one_does_not() {
         let mut wire = Wire::open();
         wire.segment(0, u32::MAX, SYN, b"", 0, 0);
@@ -649,7 +668,7 @@ mod tests {
         push(0, 3);
         assert_eq!(wire.streams.connections.len(), limits::TCP_CONNECTIONS);
         assert_eq!(wire.count(AnomalyKind::LimitReached), 1);
-        let ended = wire.events.iter().filter(|event| matches!(event.what, StreamData::End { .. }));
+        let ended = wire.events.iter().filter(|event| matches!(event.what, StreamData::End(_)));
         assert_eq!(ended.map(|event| event.connection.src).collect::<Vec<_>>(), [end(1)]);
         assert_eq!(wire.events.iter().filter(|event| event.stream == 0).count(), 3);
     }

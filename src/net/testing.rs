@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Segment, StreamData, StreamEvent, Streams, TcpFlags, TlsKeys};
+use super::{Ending, Segment, StreamData, StreamEvent, Streams, TcpFlags, TlsKeys};
 use crate::base::{Anomalies, AnomalyKind, Endpoint, Timestamp};
 
 pub(super) const FIN: u8 = 1;
@@ -100,8 +100,9 @@ impl Wire {
                 StreamData::Message(bytes) => format!("[{}]", bytes.escape_ascii()),
                 StreamData::Gap { bytes, acknowledged: true } => format!("<{bytes} not captured>"),
                 StreamData::Gap { bytes, acknowledged: false } => format!("<{bytes} lost>"),
-                StreamData::End { reset: false } => "<end>".to_owned(),
-                StreamData::End { reset: true } => "<reset>".to_owned(),
+                StreamData::End(Ending::Closed | Ending::GivenUp) => "<end>".to_owned(),
+                StreamData::End(Ending::Reset) => "<reset>".to_owned(),
+                StreamData::End(Ending::Refused) => "<refused>".to_owned(),
             })
             .collect()
     }

@@ -129,7 +129,7 @@ impl Tls {
                 self.exchange.gap();
                 content.push(side, true, piece, context);
             }
-            StreamData::Message(_) | StreamData::Hep(_) | StreamData::End { .. } => {
+            StreamData::Message(_) | StreamData::Hep(_) | StreamData::End(_) => {
                 content.push(side, true, piece, context);
             }
         }

@@ -141,7 +141,7 @@ impl WebSocket {
                 context.emit(side, transport, piece);
                 None
             }
-            StreamData::Message(_) | StreamData::Hep(_) | StreamData::End { .. } => {
+            StreamData::Message(_) | StreamData::Hep(_) | StreamData::End(_) => {
                 context.emit(side, transport, piece);
                 None
             }

@@ -18,36 +18,45 @@ mod cancel_request;
 mod capture_gaps;
 mod capture_health;
 mod companion;
+mod connection;
 mod contact;
 mod cookie;
 mod delivery;
 mod dialog;
 mod facts;
+mod failover;
 mod finding;
 mod forks;
 mod form;
 mod forwarding;
+mod global_failure;
 mod hops;
 mod identity;
 mod late;
 mod mirror;
 mod non_invite;
 mod offer;
+mod offer_collision;
 mod options;
 mod overdue;
 mod overload;
 mod passwords;
 mod redirect;
+mod refer;
+mod refresh;
 mod refused;
 mod registration;
 mod reinvite;
 mod reliable;
+mod reliable_use;
 mod repeats;
 mod responses;
 mod return_path;
 mod ringing;
 mod route_set;
+mod session_timer;
 mod status_words;
+mod stray;
 mod subject;
 mod subscribe;
 mod target;
@@ -153,20 +162,30 @@ pub static RULES: &[&dyn Rule] = &[
     &target::RemoteTarget,
     &reinvite::ReInvite,
     &reliable::PrackMissing,
-    &subscribe::NotifyMissing,
+    &reliable_use::ReliableUse,
+    &session_timer::SessionTimer,
+    &offer_collision::OfferCollision,
+    &subscribe::Subscriptions,
+    &refer::TransferResult,
     &auth_retry::ChallengeFollowUp,
     &auth_refused::RefusedCredentials,
     &auth_form::FormOfCredentials,
     &registration::Registration,
+    &refresh::Refresh,
+    &refresh::Overlap,
     &redirect::Redirection,
     &overload::RetryAfter,
     &hops::Hops,
+    &failover::NoFailover,
     &forwarding::Forwarding,
+    &global_failure::DeclinedFork,
+    &stray::StrayForwarded,
     &return_path::ReturnPath,
     &companion::Companion,
     &options::Keepalive,
     &delivery::Unreachable,
     &delivery::Oversized,
+    &connection::ConnectionLost,
     &form::Form,
     &refused::Outcomes,
     &capture_health::CaptureHealth,

@@ -1,12 +1,12 @@
-//! Redirection (RFC 3261 8.1.3.4): P01 and P02.
+//! Redirection (RFC 3261 8.1.3.4): P01, P02 and P03.
 
-use super::facts::{TIMEOUT, cut, final_status, name, owed_on, plain, sender, time};
+use super::facts::{TIMEOUT, TransactionNo, cut, final_status, name, owed_on, plain, sender, success, time};
 use super::subject;
 use super::{Context, Finding, Meta, Rule};
 use crate::analysis::CallView;
 use crate::flow::Cause;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::Facts;
+use crate::sip::{Facts, Uri};
 
 /// P01.
 static NOT_FOLLOWED: Meta = Meta {
@@ -28,21 +28,33 @@ static NO_CONTACT: Meta = Meta {
     page: include_str!("../../docs/rules/P02-redirection-without-contact.md"),
 };
 
+/// P03.
+static LOOP: Meta = Meta {
+    code: "P03",
+    name: "redirect-loop",
+    severity: super::Severity::Error,
+    title: "A 3xx sends the client back to where it has been",
+    basis: &["RFC 3261 8.1.3.4"],
+    page: include_str!("../../docs/rules/P03-redirect-loop.md"),
+};
+
 /// Contacts of a 3xx that are compared and named.
 const CONTACTS: usize = 16;
+/// Requests before a 3xx that are compared with its contacts.
+const TRIED: usize = 64;
 
 /// Judges 3xx responses where the client got them.
 pub(super) struct Redirection;
 
 impl Rule for Redirection {
     fn metas(&self) -> &'static [&'static Meta] {
-        static METAS: [&Meta; 2] = [&NOT_FOLLOWED, &NO_CONTACT];
+        static METAS: [&Meta; 3] = [&NOT_FOLLOWED, &NO_CONTACT, &LOOP];
         &METAS
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        for (_, transaction) in view.transactions() {
+        for (at, transaction) in view.transactions() {
             let (Some(status @ 300..400), Some(answer)) = (final_status(view, transaction), transaction.final_response)
             else {
                 continue;
@@ -52,7 +64,8 @@ impl Rule for Redirection {
                 continue;
             }
             if has_contact {
-                findings.extend(not_followed(view, transaction, answer));
+                let found = back(view, at, transaction, answer).or_else(|| not_followed(view, transaction, answer));
+                findings.extend(found);
             } else if matches!(status, 301 | 302 | 305) && !cut(view, answer) {
                 findings.push(no_contact(view, transaction, answer));
             }
@@ -111,6 +124,55 @@ fn followed_elsewhere(view: CallView<'_>, transaction: &Transaction, answer: Mes
             && seen.connection.src.ip == transaction.connection.src.ip
             && contacts.contains(&message.request_uri())
     })
+}
+
+/// P03: each contact of the 3xx was tried by this client before. One new contact is a way out.
+fn back(view: CallView<'_>, at: TransactionNo, transaction: &Transaction, answer: MessageNo) -> Option<Finding> {
+    let client = transaction.connection.src.ip;
+    let before = view.call.transactions[..=at.at()].iter().rev().take(TRIED);
+    let before = before.filter(|t| t.method == transaction.method && t.connection.src.ip == client);
+    let requests = before.filter_map(|t| t.request).filter(|no| *no < answer);
+    // With a Route, the URI does not say where the request went.
+    let direct = requests.filter(|no| !view.sip(*no).has(Facts::ROUTE));
+    let tried: Vec<_> = direct.filter_map(|no| Some((no, Uri::parse(view.sip(no).request_uri())?))).collect();
+    let tried_at = |contact: &[u8]| {
+        let contact = Uri::parse(contact)?;
+        tried.iter().find(|(_, uri)| same_target(uri, &contact)).map(|(no, _)| *no)
+    };
+    let contacts = view.sip(answer).contacts().take(CONTACTS);
+    let again: Option<Vec<MessageNo>> = contacts.map(|contact| tried_at(contact.uri)).collect();
+    let first = again?.first().copied()?;
+    let target = subject::address(view.sip(first).request_uri());
+    let summary = format!(
+        "{} redirected {} to {target}, where it had asked before: the redirections go round in a circle",
+        sender(view, answer),
+        subject::host(transaction.connection.src)
+    );
+    let detail = format!(
+        "The client had sent its request to {target} in frame {}. RFC 3261 8.1.3.4: it tries no contact twice, so the request fails with \
+         this answer. Look at the forwarding settings of the two users or servers that point at each other.",
+        view.frame(first)
+    );
+    let finding = Finding::new(&LOOP, vec![answer, first], summary, detail);
+    let went_well = view
+        .call
+        .transactions
+        .iter()
+        .skip(at.at() + 1)
+        .any(|t| t.method == transaction.method && t.upstream.is_none() && success(view, t).is_some());
+    Some(if went_well { finding.severity(super::Severity::Info) } else { finding })
+}
+
+/// Whether a request to one URI goes where one to the other does: who, where and how, whatever else the
+/// parameters and headers say.
+fn same_target(a: &Uri<'_>, b: &Uri<'_>) -> bool {
+    let how =
+        |uri: &Uri<'_>| ["transport", "maddr"].map(|name| uri.param(name).unwrap_or_default().to_ascii_lowercase());
+    a.scheme.eq_ignore_ascii_case(b.scheme)
+        && a.user == b.user
+        && a.host.eq_ignore_ascii_case(b.host)
+        && a.port == b.port
+        && how(a) == how(b)
 }
 
 /// P02.

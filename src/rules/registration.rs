@@ -83,7 +83,7 @@ const REORDERED: Duration = Duration::from_millis(200);
 /// Requests after a 423 among which the repaired one is searched.
 const LOOKED_AT: usize = 64;
 /// Contacts of one message that are compared.
-const CONTACTS: usize = 64;
+pub(super) const CONTACTS: usize = 64;
 
 /// Judges REGISTER requests and their answers.
 pub(super) struct Registration;
@@ -182,7 +182,8 @@ fn too_brief(view: CallView<'_>, at: TransactionNo, transaction: &Transaction, r
     Some(judged(finding, &judge(view, &Absent::FollowUp { after: answer })))
 }
 
-fn number(value: &[u8]) -> Option<u32> {
+/// A header of seconds.
+pub(super) fn number(value: &[u8]) -> Option<u32> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
@@ -193,7 +194,7 @@ fn longest(register: &Message) -> Option<u32> {
 }
 
 /// User, host and port of a contact, as far as registrars keep them.
-fn binding(uri: &[u8]) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn binding(uri: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let end = uri.iter().position(|b| matches!(b, b';' | b'?' | b'>')).unwrap_or(uri.len());
     let uri = &uri[..end];
     let host_at = uri.iter().rposition(|b| *b == b'@').or_else(|| uri.iter().position(|b| *b == b':'));

@@ -1,8 +1,8 @@
 //! X01: a reliable provisional response that no PRACK acknowledged (RFC 3262).
 
 use super::facts::{
-    self, AT_ONCE, TIMEOUT, deepest, heard, judged, on_route, owed_back, plain, sendings, span, stretch, success, time,
-    times,
+    self, AT_ONCE, TIMEOUT, deepest, heard, judged, on_route, owed_back, plain, requests_of, sendings, span, stretch,
+    success, time, times,
 };
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -11,7 +11,7 @@ use crate::flow::{Absent, Cause, Verdict, judge};
 use crate::session::{MessageNo, Transaction};
 use crate::sip::{Facts, HeaderName, Method};
 use foldhash::fast::RandomState;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 static X01: Meta = Meta {
     code: "X01",
@@ -39,29 +39,46 @@ impl Rule for PrackMissing {
     }
 }
 
-/// What the PRACKs of a call acknowledge: (RSeq, CSeq number).
-struct Pracked(HashSet<(u32, u32), RandomState>);
+/// What a PRACK names: the To tag of its dialog, RSeq, and the CSeq number of the INVITE.
+pub(super) type Named<'a> = (&'a [u8], u32, u32);
 
-impl Pracked {
-    fn of(view: CallView<'_>) -> Self {
-        let racks = view.transactions().filter(|(_, t)| t.method == Method::Prack);
-        let racks =
-            racks.filter_map(|(_, t)| view.sip(t.request.or(t.messages.first().copied())?).header(HeaderName::RAck));
-        Self(racks.filter_map(rack).collect())
+/// The PRACKs of a call by what they acknowledge: the first one on any hop.
+pub(super) struct Pracked<'a>(HashMap<Named<'a>, MessageNo, RandomState>);
+
+impl<'a> Pracked<'a> {
+    /// Of one call.
+    pub(super) fn of(view: CallView<'a>) -> Self {
+        let mut first = HashMap::default();
+        for (_, _, request) in requests_of(view, Method::Prack) {
+            let prack = view.sip(request);
+            if let Some(rack) = prack.rack() {
+                first.entry((prack.to_tag(), rack.rseq, rack.cseq)).or_insert(request);
+            }
+        }
+        Self(first)
+    }
+
+    /// The PRACK for this reliable response.
+    pub(super) fn of_response(&self, view: CallView<'_>, response: MessageNo) -> Option<MessageNo> {
+        let message = view.sip(response);
+        self.named((message.to_tag(), message.rseq()?, message.cseq_number()?))
+    }
+
+    /// The PRACK that names this.
+    pub(super) fn named(&self, what: Named<'_>) -> Option<MessageNo> {
+        self.0.get(&what).copied()
     }
 }
 
-fn rack(value: &[u8]) -> Option<(u32, u32)> {
-    let mut numbers = std::str::from_utf8(value).ok()?.split_ascii_whitespace();
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-fn rseq(view: CallView<'_>, no: MessageNo) -> Option<u32> {
-    std::str::from_utf8(view.sip(no).header(HeaderName::RSeq)?).ok()?.trim().parse().ok()
+/// Whether the sender repeated this reliable response of `t` of its own accord: who has the PRACK does
+/// not, but answers a copy of the INVITE with a copy of its last response (RFC 3261 17.2.1).
+pub(super) fn insisted(view: CallView<'_>, t: &Transaction, response: MessageNo) -> bool {
+    let sent = sendings(view, response).len();
+    sent > 1 && t.request.is_none_or(|request| sendings(view, request).len() < sent)
 }
 
 /// The first reliable 1xx of an INVITE that no PRACK names.
-fn open_response(view: CallView<'_>, t: &Transaction, pracked: &Pracked) -> Option<MessageNo> {
+fn open_response(view: CallView<'_>, t: &Transaction, pracked: &Pracked<'_>) -> Option<MessageNo> {
     if t.method != Method::Invite {
         return None;
     }
@@ -69,16 +86,17 @@ fn open_response(view: CallView<'_>, t: &Transaction, pracked: &Pracked) -> Opti
         view.call.message(*no).copy.is_none()
             && (101..200).contains(&facts::status(view, *no))
             && view.sip(*no).has(Facts::RSEQ)
-            && rseq(view, *no).is_some_and(|rseq| !pracked.0.contains(&(rseq, t.cseq)))
+            && view.sip(*no).rseq().is_some()
+            && pracked.of_response(view, *no).is_none()
     })
 }
 
-fn finding(view: CallView<'_>, at: Idx<Transaction>, pracked: &Pracked) -> Option<Finding> {
+fn finding(view: CallView<'_>, at: Idx<Transaction>, pracked: &Pracked<'_>) -> Option<Finding> {
     let t = view.call.transaction(at);
     let response = open_response(view, t, pracked)?;
     let sent = sendings(view, response);
     let left = view.capture_after(time(view, response));
-    let insisted = sent.len() > 1 && t.request.is_none_or(|request| sendings(view, request).len() < sent.len());
+    let insisted = insisted(view, t, response);
     let blind = !heard(view, t.connection) || !on_route(view, t) || facts::cut(view, response);
     // A final response soon after makes the PRACK moot, and it may cross a CANCEL.
     let overtaken = t.final_response.is_some_and(|no| time(view, no).since(time(view, response)) < AT_ONCE);

@@ -32,7 +32,7 @@ fn tls(server: &str, name: &[u8; 15]) -> Vec<Event> {
                 payload[at..at + 15].copy_from_slice(name);
             }
             let (src, dst) = if side == "client" { (phone, server) } else { (server, phone) };
-            event(at, What::Tcp { src, dst, payload })
+            event(at, What::Tcp { src, dst, payload, end: None })
         })
         .collect()
 }
@@ -92,6 +92,7 @@ fn every_packet_is_counted_once_as_what_it_was() {
             src: PHONE.parse().unwrap(),
             dst: "203.0.113.80:80".parse().unwrap(),
             payload: b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            end: None,
         },
     );
     let mut cut = udp(9, "192.0.2.1:5060", "192.0.2.2:5060", b"OPTIONS sip:x SIP/2.0\r\n\r\n");

@@ -61,7 +61,7 @@ fn in_the_clear(told: &Told) -> Told {
         let payload = seen.message.raw().to_vec();
         let what = match seen.connection.transport {
             Transport::Udp => What::Udp { src, dst, payload },
-            _ => What::Tcp { src, dst, payload },
+            _ => What::Tcp { src, dst, payload, end: None },
         };
         Event { time: since(seen.time), what, ip_id: Some(number), interface: 0, cut: None }
     };

@@ -1,6 +1,6 @@
 //! Events of a trace as Ethernet frames, numbered as Wireshark would.
 
-use super::trace::{Event, What};
+use super::trace::{End, Event, What};
 use callflow::base::{Batch, LinkType, PacketMeta, Timestamp};
 use etherparse::{IpHeaders, PacketBuilder, PacketBuilderStep};
 use std::collections::HashMap;
@@ -36,7 +36,8 @@ impl Writer {
                 self.udp(event, src, dst, b"end");
             }
             What::Udp { src, dst, payload } => self.udp(event, *src, *dst, payload),
-            What::Tcp { src, dst, payload } => self.tcp(event, *src, *dst, payload),
+            What::Tcp { src, dst, end: Some(End::Refused), .. } => self.refused(event, *src, *dst),
+            What::Tcp { src, dst, payload, end } => self.tcp(event, *src, *dst, payload, *end),
             What::Ip { protocol, src, dst, payload } => self.other(event, *protocol, *src, *dst, payload),
         }
     }
@@ -58,16 +59,32 @@ impl Writer {
     }
 
     /// A data segment, with the handshake before the first one of its connection.
-    fn tcp(&mut self, event: &Event, src: SocketAddr, dst: SocketAddr, payload: &[u8]) {
+    fn tcp(&mut self, event: &Event, src: SocketAddr, dst: SocketAddr, payload: &[u8], end: Option<End>) {
         if !self.streams.contains_key(&(src, dst)) {
             self.handshake(event, src, dst);
         }
         let (seq, ack) = (self.streams[&(src, dst)], self.streams[&(dst, src)]);
         let mut frame = Vec::new();
         let builder = self.ip(event, src, dst).tcp(src.port(), dst.port(), seq, 65_000).psh().ack(ack);
+        let builder = match end {
+            None => builder,
+            Some(End::Fin) => builder.fin(),
+            Some(End::Rst | End::Refused) => builder.rst(),
+        };
         builder.write(&mut frame, payload).unwrap();
         self.add(event, event.time, &frame);
         self.streams.insert((src, dst), seq.wrapping_add(payload.len() as u32));
+    }
+
+    /// A connection attempt that is refused.
+    fn refused(&mut self, event: &Event, src: SocketAddr, dst: SocketAddr) {
+        let mut frame = Vec::new();
+        self.ip(event, src, dst).tcp(src.port(), dst.port(), 1000, 65_000).syn().write(&mut frame, &[]).unwrap();
+        self.add(event, event.time, &frame);
+        frame.clear();
+        let answer = self.ip(event, dst, src).tcp(dst.port(), src.port(), 0, 0).rst().ack(1001);
+        answer.write(&mut frame, &[]).unwrap();
+        self.add(event, event.time + Duration::from_micros(100), &frame);
     }
 
     fn handshake(&mut self, event: &Event, src: SocketAddr, dst: SocketAddr) {

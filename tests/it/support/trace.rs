@@ -12,6 +12,7 @@
 //! ```
 //! After `>` and the receiver may come `id=N` (IP identification; else counting up), `iface=N`
 //! (observation point) and `cut=N` (only the first N bytes of the frame were captured).
+//! A `tcp` packet may end with `fin`, or be an `rst` instead; `refused` is a SYN and its RST.
 //! `ip N 192.0.2.1 > 192.0.2.2` is a packet of IP protocol N; its lines are the payload in hex.
 //! `end` is a packet that is no SIP: it says how long the capture goes on.
 
@@ -32,9 +33,17 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Udp { src: SocketAddr, dst: SocketAddr, payload: Vec<u8> },
-    Tcp { src: SocketAddr, dst: SocketAddr, payload: Vec<u8> },
+    Tcp { src: SocketAddr, dst: SocketAddr, payload: Vec<u8>, end: Option<End> },
     Ip { protocol: u8, src: Ipv4Addr, dst: Ipv4Addr, payload: Vec<u8> },
     End,
+}
+
+/// How a TCP packet ends its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Fin,
+    Rst,
+    Refused,
 }
 
 /// Reads a whole trace; the error names the line.
@@ -71,7 +80,13 @@ fn event(head: &str) -> Result<Event, String> {
             (What::Udp { src: address(src)?, dst: address(dst)?, payload: Vec::new() }, options)
         }
         ["tcp", src, ">", dst, options @ ..] => {
-            (What::Tcp { src: address(src)?, dst: address(dst)?, payload: Vec::new() }, options)
+            let (end, options) = match options {
+                [options @ .., "fin"] => (Some(End::Fin), options),
+                [options @ .., "rst"] => (Some(End::Rst), options),
+                [options @ .., "refused"] => (Some(End::Refused), options),
+                options => (None, options),
+            };
+            (What::Tcp { src: address(src)?, dst: address(dst)?, payload: Vec::new(), end }, options)
         }
         _ => return Err("expected 'udp|tcp SRC > DST' or 'end'".into()),
     };
@@ -98,7 +113,10 @@ fn close(events: &mut [Event], lines: &mut Vec<&str>) {
         lines.pop();
     }
     match events.last_mut().map(|event| &mut event.what) {
-        Some(What::Udp { payload, .. } | What::Tcp { payload, .. }) => *payload = message(lines),
+        Some(What::Udp { payload, .. }) => *payload = message(lines),
+        Some(What::Tcp { payload, end, .. }) => {
+            *payload = if end.is_some() && lines.is_empty() { Vec::new() } else { message(lines) };
+        }
         Some(What::Ip { payload, .. }) => *payload = hex(lines),
         Some(What::End) | None => {}
     }
