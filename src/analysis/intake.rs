@@ -54,7 +54,15 @@ impl<'a> Chunk<'a> {
         let mut chunk = Self { items: Vec::new(), coverage: Coverage::default(), wrappings: Wrappings::default() };
         for meta in packets {
             match net::decode(meta.link, batch.data(meta), meta.original) {
-                Decoded::Aggregate(all) => all.frames().for_each(|frame| chunk.take(batch, meta, frame, ports)),
+                Decoded::Aggregate(all) => {
+                    // One packet, counted as the first kind that is in it.
+                    let before = std::mem::take(&mut chunk.coverage);
+                    all.frames().for_each(|frame| chunk.take(batch, meta, frame, ports));
+                    let inner = std::mem::replace(&mut chunk.coverage, before);
+                    if let Some((kind, _)) = inner.iter().next() {
+                        chunk.coverage.add(kind, meta.frame);
+                    }
+                }
                 decoded => chunk.take(batch, meta, decoded, ports),
             }
         }

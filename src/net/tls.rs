@@ -724,10 +724,9 @@ mod tests {
     fn assert_says(text: &str, keys: &str, words: &[&str]) {
         let wire = play_rsa(text, keys, 1000);
         assert!(wire.events.is_empty());
-        let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
-        assert_eq!(told.count, 1);
+        let [told] = &sealed(wire)[..] else { panic!("one connection") };
         for word in words {
-            assert!(told.first.text.contains(word), "{word} in {}", told.first.text);
+            assert!(told.text.contains(word), "{word} in {}", told.text);
         }
     }
 
@@ -738,8 +737,8 @@ mod tests {
         assert_says(recorded_rsa!("tls13.txt"), SERVER, &["cannot decrypt TLS 1.3", "TRAFFIC_SECRET"]);
         assert_says(recorded_rsa!("aes128-sha.txt"), OTHER, &["not that of the server's certificate"]);
         let wire = play("", &recording(recorded_rsa!("aes128-sha.txt")).1, 1000, |_, _| false);
-        let told = wire.anomalies.of(AnomalyKind::EncryptedTls).unwrap();
-        assert!(told.first.text.contains("a CLIENT_RANDOM line or the server's RSA key;"), "{}", told.first.text);
+        let [told] = &sealed(wire)[..] else { panic!("one connection") };
+        assert!(told.text.contains("a CLIENT_RANDOM line or the server's RSA key;"), "{}", told.text);
     }
 
     #[test]
@@ -764,18 +763,19 @@ mod tests {
 
     #[test]
     fn alerts_and_the_certificate_of_the_server_are_told() {
-        let told = |text: &str, kind| {
+        let told = |text: &str| {
             let wire = play("", &recording(text).1, 1000, |_, _| false);
-            wire.anomalies.of(kind).map(|told| (told.count, told.first.text.clone().into_owned())).unwrap()
+            let [told] = &sealed(wire)[..] else { panic!("one connection") };
+            told.clone()
         };
-        let (count, text) = told(recorded!("unknown-ca"), AnomalyKind::TlsAlert);
-        assert_eq!(count, 1);
+        let alert = |text: &str| told(text).alert.unwrap().1;
+        let text = alert(recorded!("unknown-ca"));
         for word in ["TLS 1.2 from", "192.0.2.1:5060 ended it with the alert unknown_ca", "CN=sip.example.com, valid"] {
             assert!(text.contains(word), "{word} in {text}");
         }
-        let (_, text) = told(recorded!("handshake-failure"), AnomalyKind::TlsAlert);
+        let text = alert(recorded!("handshake-failure"));
         assert!(text.ends_with("192.0.2.2:5060 ended it with the alert handshake_failure"), "{text}");
-        let (_, text) = told(recorded_rsa!("ecdhe.txt"), AnomalyKind::EncryptedTls);
+        let text = told(recorded_rsa!("ecdhe.txt")).text;
         assert!(text.contains("; the server's certificate is that of CN=sip.example.com, valid until"), "{text}");
     }
 

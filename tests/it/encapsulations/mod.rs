@@ -169,7 +169,8 @@ const INSIDE: &[(&str, &str)] = &[
 fn what_a_message_is_wrapped_in_is_told_outermost_first() {
     let mut wrong = Vec::new();
     for row in TABLE {
-        let analysis = tell(row.link, &(row.wrap)(&wire::call(row.transport.name()))).analysis;
+        let frames = (row.wrap)(&wire::call(row.transport.name()));
+        let analysis = tell_batch_with(&batch(row.link, &frames), keys(row)).analysis;
         let inside = analysis.wrapping(&analysis.seen[0]).unwrap_or_default();
         let expected = INSIDE.iter().find(|(name, _)| *name == row.name).map_or("", |(_, path)| path);
         if inside != expected {
