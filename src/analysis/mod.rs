@@ -4,10 +4,14 @@ mod agents;
 mod analyzer;
 mod icmp;
 mod intake;
+mod metrics;
 mod stats;
+mod timings;
 
 pub use analyzer::{Analyzer, Options};
+pub use metrics::{Delays, Metrics, Ratio};
 pub use stats::{AddressPair, Skipped, Stats};
+pub use timings::{Timings, final_response, first_response, response_time};
 
 use crate::base::{Anomalies, Idx, Timestamp};
 use crate::call::Call;

@@ -1,8 +1,9 @@
 //! JSON and NDJSON, version 1: views of their own, so that the types within may change (docs/json.md).
 
 use super::json_layout::{Document, Line};
+use super::json_metrics::{MetricsView, TimingsView, millis};
 use super::{Format, Report, Style, fingerprint, time, words};
-use crate::analysis::{CallView, Stats};
+use crate::analysis::{CallView, Metrics, Stats, Timings, response_time};
 use crate::base::{Anomalies, Idx, Transport};
 use crate::call::Participant;
 use crate::capture::{CaptureInfo, link_type_name};
@@ -71,18 +72,20 @@ impl Format for Ndjson {
     }
 }
 
-/// `captures`, `sip` and `anomalies` alone: `callflow stats --format json`.
+/// `captures`, `sip`, `anomalies` and `metrics`: `callflow stats --format json`.
 pub(super) fn write_stats(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     #[derive(serde::Serialize)]
     struct View<'a> {
         captures: Vec<CaptureView<'a>>,
         sip: SipView<'a>,
         anomalies: Vec<AnomalyView<'a>>,
+        metrics: MetricsView,
     }
     let view = View {
         captures: report.captures.iter().map(capture_view).collect(),
         sip: sip_view(&report.analysis.stats),
         anomalies: anomaly_views(&report.analysis.anomalies),
+        metrics: MetricsView::of(&Metrics::of(report.analysis)),
     };
     write_document(&view, out)
 }
@@ -249,6 +252,7 @@ struct CallJson<'a> {
     end: String,
     outcome: &'static str,
     final_status: Option<u16>,
+    timings: TimingsView,
     participants: Vec<ParticipantView>,
     messages: Vec<MessageView<'a>>,
     reference: Option<ReferenceView<'a>>,
@@ -268,6 +272,7 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         end: time::rfc3339(call.end),
         outcome: call.outcome.name(),
         final_status: call.final_status,
+        timings: TimingsView::of(Timings::of(view)),
         participants: call.participants.iter().enumerate().map(participant_view).collect(),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
         reference: flow.map(reference_view),
@@ -325,6 +330,7 @@ struct MessageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<usize>,
     step: Option<&'static str>,
+    response_time: Option<f64>,
 }
 
 fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
@@ -349,6 +355,7 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
         }),
         of: place.copy.map(|copy| number(copy.of)),
         step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
+        response_time: response_time(view, no).map(millis),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod escape;
 mod fingerprint;
 mod json;
 mod json_layout;
+mod json_metrics;
 pub mod ladder;
 mod ladder_text;
 #[cfg(test)]

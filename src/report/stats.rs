@@ -1,7 +1,9 @@
 //! Counts of a capture: packets, link types, messages, methods, statuses, anomalies.
 
+use super::json_metrics::in_words;
 use super::style::{Paint, Style};
 use super::{Report, escape, json, time};
+use crate::analysis::Metrics;
 use crate::base::Transport;
 use crate::capture::link_type_name;
 use std::io::{self, Write};
@@ -38,6 +40,11 @@ pub fn write_text(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io:
     section(style, "Transports", transports, out)?;
     section(style, "Requests", stats.requests.iter().map(|(method, n)| (escape::text(method).into_owned(), *n)), out)?;
     section(style, "Responses", stats.responses.iter().map(|(status, n)| (status.to_string(), *n)), out)?;
+    let metrics = in_words(&Metrics::of(report.analysis));
+    if !metrics.is_empty() {
+        heading(style, "Performance (RFC 6076)", out)?;
+    }
+    metrics.iter().try_for_each(|(name, told)| row(name, told, out))?;
     if !stats.skipped.is_empty() {
         heading(style, "Packets without SIP", out)?;
     }
@@ -58,7 +65,7 @@ pub fn write_text(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io:
     Ok(())
 }
 
-/// Writes `captures`, `sip` and `anomalies` as in the JSON report.
+/// Writes `captures`, `sip` and `anomalies` as in the JSON report, and `metrics`.
 pub fn write_json(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     json::write_stats(report, out)
 }

@@ -258,6 +258,7 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
             "end",
             "outcome",
             "final_status",
+            "timings",
             "participants",
             "messages",
             "reference",
@@ -281,7 +282,8 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
             "cseq",
             "call_id",
             "copy",
-            "step"
+            "step",
+            "response_time"
         ]
     );
     assert_eq!((&call["messages"][3]["copy"], &call["messages"][3]["of"]), (&"retransmission".into(), &3.into()));
@@ -307,7 +309,7 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
     );
     assert_eq!(keys(&document["summary"]), ["calls", "error", "warning", "info", "open"]);
     let stats: serde_json::Value = serde_json::from_str(&run(&["stats", ACK_NEVER, "--format", "json"]).out).unwrap();
-    assert_eq!(keys(&stats), ["captures", "sip", "anomalies"]);
+    assert_eq!(keys(&stats), ["captures", "sip", "anomalies", "metrics"]);
     assert_eq!(stats["sip"], document["sip"]);
 }
 

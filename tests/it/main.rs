@@ -20,6 +20,7 @@ mod docs;
 mod encapsulations;
 mod hostile;
 mod messages;
+mod model;
 mod order;
 mod rules;
 mod scaling;
