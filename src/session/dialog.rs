@@ -72,6 +72,8 @@ pub struct Dialog {
     pub ack: Option<MessageNo>,
     /// Requests within the dialog, on any hop, in order; the ACKs to 2xx among them.
     pub transactions: Vec<Idx<Transaction>>,
+    /// The first NOTIFY.
+    pub notified: Option<MessageNo>,
     /// The first BYE.
     pub bye: Option<Idx<Transaction>>,
     /// The first 2xx to the INVITE or SUBSCRIBE that created it; after a fork each of the several 2xx has
@@ -208,6 +210,7 @@ impl Finder<'_> {
                 dialog.confirm(no);
             }
             Method::Notify => {
+                dialog.notified.get_or_insert(no);
                 notified(dialog, no, message, messages);
                 dialog.confirm(no);
             }
@@ -329,6 +332,7 @@ impl Finder<'_> {
                 confirmed: None,
                 ack: None,
                 transactions: Vec::new(),
+                notified: None,
                 bye: None,
                 answer: None,
                 refused: None,

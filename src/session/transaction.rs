@@ -3,7 +3,7 @@
 use super::copies::{Copy, CopyKind, captured_twice, repeats};
 use super::seen::{MessageNo, Seen};
 use crate::base::{Connection, Endpoint, Idx};
-use crate::sip::{Message, Method, Via};
+use crate::sip::{Facts, HeaderName, Message, Method, Via};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -108,10 +108,10 @@ type Hashed<'a> = (&'a [u8], u32, Method);
 
 /// Transactions of one branch, CSeq number and method that are looked at, the newest ones; real ones
 /// are as many as there are hops, and Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
-const CANDIDATES: usize = 128;
+const CANDIDATES: usize = 70;
 
 /// Distinct messages of one transaction that a new one is compared with, before they are looked up by
-/// what they say; real transactions have under ten.
+/// what they say, as reliable 1xx always are; real transactions have under ten.
 const FEW: usize = 8;
 
 /// Messages looked at where the newest few tell all that can be told.
@@ -145,8 +145,8 @@ struct Finder<'a> {
     found: Transactions,
 }
 
-/// Transaction, status (0 for a request) and To tag.
-type Said<'a> = (Idx<Transaction>, Method, u16, &'a [u8]);
+/// Transaction, method, status (0 for a request), To tag, and RSeq of a reliable 1xx (RFC 3262 3).
+type Said<'a> = (Idx<Transaction>, Method, u16, &'a [u8], &'a [u8]);
 
 /// Call-ID, From tag and CSeq number.
 type DialogStart<'a> = (&'a [u8], &'a [u8], u32);
@@ -316,13 +316,16 @@ impl<'a> Finder<'a> {
     fn note_copy(&mut self, no: MessageNo, at: Idx<Transaction>) {
         let later = self.seen(no);
         let message = &later.message;
-        let said = (at, message.method(), message.status().unwrap_or(0), message.to_tag());
-        let distinct = &mut self.distinct[at.at()];
-        let known = if distinct.len() < FEW { None } else { self.more.get(&said) };
-        let mut known = distinct.iter().chain(known.into_iter().flatten().take(RECENT)).copied();
+        let rseq = if message.has(Facts::RSEQ) { message.header(HeaderName::RSeq).unwrap_or_default() } else { &[] };
+        let said = (at, message.method(), message.status().unwrap_or(0), message.to_tag(), rseq);
+        let few = &mut self.distinct[at.at()];
+        let is_one_of_few = rseq.is_empty() && few.len() < FEW;
+        let more = if is_one_of_few { None } else { self.more.get(&said) };
+        let few_alike = if rseq.is_empty() { &few[..] } else { &[] };
+        let mut known = few_alike.iter().chain(more.into_iter().flatten().take(RECENT)).copied();
         let Some(of) = known.find(|of| repeats(self.messages[of.at()], later)) else {
-            if distinct.len() < FEW {
-                distinct.push(no);
+            if is_one_of_few {
+                few.push(no);
             } else {
                 self.more.entry(said).or_default().push(no);
             }

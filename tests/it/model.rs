@@ -3,6 +3,7 @@
 use crate::support::{Told, tell};
 use callflow::analysis::{Metrics, Ratio, Timings};
 use callflow::call::{Call, Outcome};
+use callflow::rules::Severity;
 use callflow::session::{Dialog, DialogState, Side, State, UsageKind};
 use callflow::sip::Method;
 use std::fmt::Write;
@@ -396,6 +397,105 @@ fn crossings_of_rfc_5407_raise_nothing() {
     let told = story.tell(60.0);
     assert_eq!((codes(&told), only(&told).outcome), (vec![], Outcome::Answered));
     assert_eq!(only(&told).dialogs.len(), 1);
+}
+
+/// Whoever is right in a crossing is not blamed; what is told of it is no fault.
+fn faultless(story: &Story) -> Outcome {
+    let told = story.tell(60.0);
+    let blamed = told.findings.iter().filter(|finding| finding.severity > Severity::Info && finding.rule.code != "I06");
+    let blamed: Vec<&str> = blamed.map(|finding| finding.rule.code).collect();
+    assert_eq!(blamed, [] as [&str; 0]);
+    only(&told).outcome
+}
+
+#[test]
+fn a_cancel_that_crosses_the_200_is_no_fault() {
+    // RFC 5407 3.1.2: the caller acknowledges and hangs up.
+    let mut story = Story::new();
+    let invite = said("z9hG4bKi", "1 INVITE", "a", "b");
+    story
+        .a(0.0, "INVITE", Said { to: "", ..invite }, "")
+        .b(0.1, "180 Ringing", invite, "")
+        .a(3.0, "CANCEL", Said { cseq: "1 CANCEL", to: "", ..invite }, "")
+        .b(3.01, "200 OK", invite, "")
+        .b(3.02, "200 OK", Said { cseq: "1 CANCEL", ..invite }, "")
+        .a(3.05, "ACK", said("z9hG4bKk", "1 ACK", "a", "b"), "")
+        .bye(3.1, "a", "b", "2 BYE");
+    assert_eq!(faultless(&story), Outcome::Answered);
+}
+
+#[test]
+fn a_bye_that_crosses_a_re_invite_or_an_ack_is_no_fault() {
+    // RFC 5407 3.2.2: the side that hung up knows no dialog any more.
+    let mut story = Story::new();
+    let again = said("z9hG4bKbg", "1 INVITE", "b", "a");
+    story
+        .answered(0.0, "a", "b")
+        .a(9.0, "BYE", said("z9hG4bKy", "2 BYE", "a", "b"), "")
+        .b(9.01, "INVITE", again, "")
+        .b(9.02, "200 OK", said("z9hG4bKy", "2 BYE", "a", "b"), "")
+        .a(9.03, "481 Call/Transaction Does Not Exist", again, "")
+        .b(9.04, "ACK", Said { cseq: "1 ACK", ..again }, "");
+    assert_eq!(faultless(&story), Outcome::Answered);
+    // 3.1.6: the callee hangs up while the ACK is on its way.
+    let mut story = Story::new();
+    let invite = said("z9hG4bKi", "1 INVITE", "a", "b");
+    story
+        .a(0.0, "INVITE", Said { to: "", ..invite }, "")
+        .b(0.1, "180 Ringing", invite, "")
+        .b(3.0, "200 OK", invite, "")
+        .b(3.1, "BYE", said("z9hG4bKby", "1 BYE", "b", "a"), "")
+        .a(3.11, "ACK", said("z9hG4bKk", "1 ACK", "a", "b"), "")
+        .a(3.12, "200 OK", said("z9hG4bKby", "1 BYE", "b", "a"), "");
+    assert_eq!(faultless(&story), Outcome::Answered);
+}
+
+#[test]
+fn a_re_invite_that_crosses_the_ack_is_no_fault() {
+    // RFC 5407 3.1.5: the callee changes the session before the ACK has come.
+    let mut story = Story::new();
+    let invite = said("z9hG4bKi", "1 INVITE", "a", "b");
+    let again = said("z9hG4bKbg", "1 INVITE", "b", "a");
+    story
+        .a(0.0, "INVITE", Said { to: "", ..invite }, "")
+        .b(0.1, "180 Ringing", invite, "")
+        .b(3.0, "200 OK", invite, "")
+        .b(3.05, "INVITE", again, "")
+        .a(3.06, "ACK", said("z9hG4bKk", "1 ACK", "a", "b"), "")
+        .a(3.1, "491 Request Pending", again, "")
+        .b(3.15, "ACK", Said { cseq: "1 ACK", ..again }, "")
+        .bye(9.0, "a", "b", "2 BYE");
+    assert_eq!(faultless(&story), Outcome::Answered);
+}
+
+#[test]
+fn a_spiral_passes_an_element_twice_and_is_neither_copy_nor_loop() {
+    // Alice, P, Q, P again with another request URI, Bob (RFC 3261 6, "spiral").
+    let hosts = ["192.0.2.1", "192.0.2.10", "192.0.2.20", "192.0.2.10", "192.0.2.2"];
+    let mut trace = String::new();
+    let mut add = |time: f64, src: &str, dst: &str, start: &str, vias: usize, to: &str| {
+        let via = |hop: usize| format!("Via: SIP/2.0/UDP {}:5060;branch=z9hG4bKs{hop}\n", hosts[hop]);
+        let vias: String = (0..vias).rev().map(via).collect();
+        write!(
+            trace,
+            "@{time} udp {src}:5060 > {dst}:5060\n{start}\n{vias}Max-Forwards: 60\nFrom: <sip:a@example.com>;tag=a\n\
+             To: <sip:b@example.com>{to}\nCall-ID: c1\nCSeq: 1 INVITE\nContact: <sip:x@192.0.2.2>\nContent-Length: 0\n\n"
+        )
+        .unwrap();
+    };
+    for (hop, uri) in ["sip:b@p", "sip:b@q", "sip:bob@p", "sip:bob@192.0.2.2"].into_iter().enumerate() {
+        add(hop as f64 * 0.01, hosts[hop], hosts[hop + 1], &format!("INVITE {uri} SIP/2.0"), hop + 1, "");
+    }
+    for hop in (0..4).rev() {
+        add(1.0 - hop as f64 * 0.01, hosts[hop + 1], hosts[hop], "SIP/2.0 200 OK", hop + 1, ";tag=b");
+    }
+    let told = tell(&format!("{trace}@2 end\n"));
+    let call = only(&told);
+    assert!(call.messages.iter().all(|message| message.copy.is_none()));
+    let upstream: Vec<Option<usize>> = call.transactions.iter().map(|t| t.upstream.map(|up| up.at())).collect();
+    assert_eq!(upstream, [None, Some(0), Some(1), Some(2)]);
+    assert!(call.transactions.iter().all(|t| t.messages.len() == 2));
+    assert_eq!((call.dialogs.len(), call.dialogs[0].created_by.len()), (1, 4));
 }
 
 #[test]

@@ -145,6 +145,28 @@ const FLOODS: &[(&str, Flood)] = &[
         let (src, dst) = if i % 2 == 0 { (CALLER, CALLEE) } else { (CALLEE, CALLER) };
         capture.add(src, dst, &Sip { branch: i / 2, cseq: i / 2 + 1, ..sip });
     }),
+    ("answers without ACK", |capture, i| {
+        let sip = if i % 2 == 0 { request("INVITE") } else { response("200 OK", "INVITE") };
+        let (src, dst) = if i % 2 == 0 { (CALLER, CALLEE) } else { (CALLEE, CALLER) };
+        let to_tag = sip.to_tag.map(|_| i / 2);
+        capture.add(src, dst, &Sip { branch: i / 2, cseq: i / 2 + 1, to_tag, ..sip });
+    }),
+    ("subscriptions with one tag, and a full dialog", |capture, i| {
+        let round = i / 4;
+        match i % 4 {
+            0 => capture.add(CALLER, CALLEE, &Sip { branch: i, cseq: i + 1, ..request("SUBSCRIBE") }),
+            1 => capture.add(CALLEE, CALLER, &Sip { branch: i - 1, cseq: i, ..response("200 OK", "SUBSCRIBE") }),
+            2 => capture.add(CALLER, CALLEE, &in_dialog(request("INFO"), 1_000_000 + round)),
+            _ => capture.add(CALLEE, CALLER, &in_dialog(response("200 OK", "INFO"), 1_000_000 + round)),
+        }
+    }),
+    ("reliable responses without PRACK", |capture, i| {
+        if i == 0 {
+            capture.add(CALLER, CALLEE, &request("INVITE"));
+        }
+        let more = format!("Require: 100rel\r\nRSeq: {}\r\n", i + 1);
+        capture.add(CALLEE, CALLER, &Sip { more, ..response("183 Session Progress", "INVITE") });
+    }),
 ];
 
 /// Calls that never end.
