@@ -6,16 +6,20 @@ mod closings;
 mod coverage;
 mod icmp;
 mod intake;
+mod metrics;
 mod remarks;
 mod sealed;
 mod stats;
+mod timings;
 mod wrapped;
 
 pub use crate::net::{Ending, RsaKey};
 pub use analyzer::{Analyzer, Options};
 pub use coverage::{Counted, Coverage, PacketKind};
+pub use metrics::{Delays, Metrics, Ratio};
 pub use remarks::Remarks;
 pub use stats::{AddressPair, Stats};
+pub use timings::{Timings, final_response, first_response, response_time};
 pub use wrapped::Wrapping;
 
 use crate::base::{Anomalies, Idx, Timestamp};

@@ -2,7 +2,7 @@
 
 use super::{Call, Kind, Outcome};
 use crate::base::Timestamp;
-use crate::session::{CopyKind, DialogState, MessageNo, Seen, Transaction, timer};
+use crate::session::{CopyKind, Dialog, MessageNo, Seen, Transaction, timer};
 use crate::sip::{Facts, HeaderName, Message, Method};
 
 /// What a call is about: the method that its dialog or first request is for.
@@ -61,13 +61,16 @@ impl<'a> Judge<'a> {
     }
 
     fn call(&self) -> (Outcome, Option<u16>) {
-        if let Some(dialog) = self.call.dialogs.iter().find(|dialog| dialog.confirmed.is_some()) {
-            let released = dialog.bye.is_some() || dialog.state == DialogState::Terminated;
-            let others = self.call.dialogs.iter().filter(|d| d.confirmed.is_some());
-            let all_released =
-                released && others.into_iter().all(|d| d.bye.is_some() || d.state == DialogState::Terminated);
-            let status = dialog.confirmed.and_then(|no| self.message(no).status());
-            return (if all_released { Outcome::Answered } else { Outcome::Active }, status);
+        // A subscription beside the call says nothing of how the call ended (RFC 5057).
+        let is_call = |dialog: &&Dialog| {
+            dialog.confirmed.is_some() && (dialog.usages.session().is_some() || dialog.usages.iter().next().is_none())
+        };
+        let mut calls = self.call.dialogs.iter().filter(is_call);
+        if let Some(first) = calls.next() {
+            let released = |dialog: &Dialog| dialog.usages.session().is_some_and(|session| session.ended.is_some());
+            let status = first.confirmed.and_then(|no| self.message(no).status());
+            let all = released(first) && calls.all(released);
+            return (if all { Outcome::Answered } else { Outcome::Active }, status);
         }
         let Some(last) = self.attempts(Method::Invite).next_back() else {
             return (Outcome::Incomplete, None);

@@ -27,6 +27,9 @@ const PATIENCE: Duration = timer::T1.saturating_mul(2);
 /// How long an INVITE may ring before a proxy gives up (timer C, RFC 3261 16.6 item 11).
 const RINGING: Duration = Duration::from_secs(180);
 
+/// Dialogs looked at for the one that an INVITE set up; a forked one has a few.
+const FORKS: usize = 64;
+
 /// Why a message is missing, and how sure that is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Judgement {
@@ -219,7 +222,10 @@ fn ack_to_2xx(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
         return judgement;
     }
     let times = sendings(view, invite, Sent::FinalResponse);
-    let dialog = view.call.dialogs.iter().find(|dialog| dialog.created_by.contains(&idx));
+    // A dialog begins with a response to its INVITE, on this hop or on a later one.
+    let dialogs = &view.call.dialogs;
+    let from = invite.messages.first().map_or(0, |first| dialogs.partition_point(|dialog| dialog.began < *first));
+    let dialog = dialogs[from..].iter().take(FORKS).find(|dialog| dialog.created_by.contains(&idx));
     let late_ack = dialog.and_then(|dialog| dialog.ack);
     if times.len() > 1 {
         let resent = format!("the 2xx was sent {} times over {}", times.len(), seconds(span(&times)));

@@ -2,8 +2,9 @@
 
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
 use super::json_layout::{Document, Line};
+use super::json_metrics::{MetricsView, TimingsView, millis};
 use super::{Format, Report, Style, fingerprint, time, words};
-use crate::analysis::CallView;
+use crate::analysis::{CallView, Metrics, Timings, response_time};
 use crate::base::Idx;
 use crate::call::Participant;
 use crate::flow::{FlowMatch, Missing};
@@ -66,16 +67,18 @@ impl Format for Ndjson {
     }
 }
 
-/// What does not depend on calls, alone: `callflow stats --format json`.
+/// What does not depend on calls, and the metrics: `callflow stats --format json`.
 pub(super) fn write_stats(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     #[derive(serde::Serialize)]
     struct View<'a> {
         captures: Vec<CaptureView<'a>>,
         #[serde(flatten)]
         input: InputView<'a>,
+        metrics: MetricsView,
     }
     let captures = report.captures.iter().map(capture_view).collect();
-    write_document(&View { captures, input: input_view(report.analysis) }, out)
+    let metrics = MetricsView::of(&Metrics::of(report.analysis));
+    write_document(&View { captures, input: input_view(report.analysis), metrics }, out)
 }
 
 /// Any list of rows of a catalogue, laid out like the other documents.
@@ -158,6 +161,7 @@ struct CallJson<'a> {
     end: String,
     outcome: &'static str,
     final_status: Option<u16>,
+    timings: TimingsView,
     participants: Vec<ParticipantView>,
     messages: Vec<MessageView<'a>>,
     reference: Option<ReferenceView<'a>>,
@@ -177,6 +181,7 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         end: time::rfc3339(call.end),
         outcome: call.outcome.name(),
         final_status: call.final_status,
+        timings: TimingsView::of(Timings::of(view)),
         participants: (0..call.participants.len()).map(|at| participant_view(view, Idx::new(at))).collect(),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
         reference: flow.map(reference_view),
@@ -236,6 +241,7 @@ struct MessageView<'a> {
     step: Option<&'static str>,
     inside: Option<&'a str>,
     comments: Vec<&'a str>,
+    response_time: Option<f64>,
 }
 
 fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
@@ -262,6 +268,7 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
         step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
         inside: view.analysis.wrapping(seen),
         comments: view.comments(no).collect(),
+        response_time: response_time(view, no).map(millis),
     }
 }
 

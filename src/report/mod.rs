@@ -8,6 +8,7 @@ mod fingerprint;
 mod json;
 mod json_capture;
 mod json_layout;
+mod json_metrics;
 pub mod ladder;
 mod ladder_text;
 mod narrate;

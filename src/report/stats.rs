@@ -1,7 +1,9 @@
 //! Counts of a capture: packets, link types, messages, methods, statuses, anomalies.
 
+use super::json_metrics::in_words;
 use super::style::{Paint, Style, count};
 use super::{Report, escape, json, time};
+use crate::analysis::Metrics;
 use crate::base::Transport;
 use crate::capture::{CaptureInfo, InterfaceInfo, link_type_name};
 use std::io::{self, Write};
@@ -23,6 +25,11 @@ pub fn write_text(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io:
     section(style, "Transports", transports, out)?;
     section(style, "Requests", stats.requests.iter().map(|(method, n)| (escape::text(method).into_owned(), *n)), out)?;
     section(style, "Responses", stats.responses.iter().map(|(status, n)| (status.to_string(), *n)), out)?;
+    let metrics = in_words(&Metrics::of(report.analysis));
+    if !metrics.is_empty() {
+        heading(style, "Performance (RFC 6076)", out)?;
+    }
+    metrics.iter().try_for_each(|(name, told)| row(name, told, out))?;
     coverage(report, style, out)?;
     if !report.analysis.wrappings.is_empty() {
         heading(style, "SIP messages inside", out)?;

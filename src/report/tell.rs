@@ -13,11 +13,10 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     let call = view.call;
     let title = format!("Call {}: {}", view.number + 1, words::story(view));
     write!(out, "{}", style.paragraph(Paint::Bold, &title, 0))?;
-    let facts = [
-        words::outcome(view),
-        count(call.messages.len(), "message"),
-        format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))),
-    ];
+    let mut facts = vec![words::outcome(view)];
+    facts.extend(words::timings(view));
+    facts.push(count(call.messages.len(), "message"));
+    facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 2))?;
     if let Some(told) = report.flow(view.number).and_then(flow_line) {
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;

@@ -1,11 +1,12 @@
 //! Short names for messages, participants, calls and outcomes.
 
-use super::escape;
 use super::style::shorten;
-use crate::analysis::CallView;
+use super::{escape, time};
+use crate::analysis::{CallView, Timings};
 use crate::base::Idx;
 use crate::call::{Kind, Outcome, Participant, Role};
 use crate::sip::{Facts, Message, Method};
+use std::time::Duration;
 
 /// Reason phrases are cut to this many columns; some servers write sentences.
 const REASON: usize = 30;
@@ -158,6 +159,19 @@ pub(super) fn outcome(view: CallView<'_>) -> String {
         Some(status) if status >= 300 => format!("{words} ({status})"),
         _ => words.to_owned(),
     }
+}
+
+/// How long a call rang and lasted: "answered after 8.2 s, talked 34 s".
+pub(super) fn timings(view: CallView<'_>) -> Option<String> {
+    if view.call.kind != Kind::Call {
+        return None;
+    }
+    let timings = Timings::of(view);
+    let told = |what: &str, duration: Option<Duration>| duration.map(|d| format!("{what} {}", time::length(d)));
+    let rang = timings.ringing.filter(|_| timings.set_up.is_none());
+    let parts = [told("answered after", timings.set_up), told("talked", timings.talk), told("rang", rang)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 #[cfg(test)]

@@ -87,7 +87,9 @@ fn late(view: CallView<'_>, t: &Transaction, cancel: Option<TransactionNo>) -> O
 /// 64*T1, by the T1 of this client when it is longer than usual.
 fn patience(view: CallView<'_>, request: MessageNo) -> Duration {
     let sent = facts::at_times(view, &facts::sendings(view, request));
-    timer::estimate_t1(&sent).unwrap_or(timer::T1).max(timer::T1).saturating_mul(64) + SLACK
+    let is_invite = view.sip(request).method() == Method::Invite;
+    let schedule = if is_invite { timer::Schedule::Doubling } else { timer::Schedule::Capped };
+    timer::patience(&sent, schedule).max(timer::TIMEOUT) + SLACK
 }
 
 fn is_first(view: CallView<'_>, no: MessageNo) -> bool {

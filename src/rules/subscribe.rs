@@ -52,9 +52,8 @@ impl Rule for Subscriptions {
 fn finding(view: CallView<'_>, t: &Transaction, dialogs: &Dialogs<'_>) -> Option<Finding> {
     let accepted = success(view, t)?;
     let dialog = dialogs.with(view.sip(accepted))?;
-    let notified = dialog.transactions.iter().any(|at| view.call.transaction(*at).method == Method::Notify);
     let left = view.capture_after(time(view, accepted));
-    if notified || left < TIMEOUT || !on_route(view, t) || !heard(view, t.connection.reversed()) {
+    if dialog.notified.is_some() || left < TIMEOUT || !on_route(view, t) || !heard(view, t.connection.reversed()) {
         return None;
     }
     let (server, client) = (facts::sender(view, accepted), facts::receiver(view, accepted));

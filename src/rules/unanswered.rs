@@ -5,14 +5,14 @@
 //! does not retransmit; then the finding stays open.
 
 use super::facts::{
-    self, CROSSING, TIMEOUT, TransactionNo, at_times, deepest, heard, judged, owed_back, sendings, span, stretch, time,
-    times, undeliverable,
+    self, CROSSING, TransactionNo, at_times, deepest, heard, judged, owed_back, sendings, span, stretch, time, times,
+    undeliverable,
 };
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::call::Outcome;
 use crate::flow::{Absent, Cause, Verdict, judge};
-use crate::session::timer::{Schedule, on_schedule};
+use crate::session::timer::{Schedule, on_schedule, patience};
 use crate::session::{MessageNo, State, Transaction};
 use crate::sip::Method;
 use std::collections::HashSet;
@@ -147,9 +147,10 @@ fn finding(view: CallView<'_>, at: TransactionNo, later: &Later) -> Option<Findi
     let invite = t.method == Method::Invite;
     let schedule = if invite { Schedule::Doubling } else { Schedule::Capped };
     // A sender that insists got nothing, whatever the tap can see.
-    let insisted = sent.len() > 2 && on_schedule(&at_times(view, &sent), schedule);
+    let times = at_times(view, &sent);
+    let insisted = sent.len() > 2 && on_schedule(&times, schedule);
     let gave_up = later.gave_up(view, at, &sent);
-    let border = view.capture_after(time(view, request)) < TIMEOUT && !gave_up;
+    let border = view.capture_after(time(view, request)) < patience(&times, schedule) && !gave_up;
     if (!insisted && !heard(view, t.connection.reversed())) || undeliverable(view, t) {
         return None;
     }

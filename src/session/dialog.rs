@@ -2,10 +2,12 @@
 
 use super::seen::{MessageNo, Seen};
 use super::transaction::{Transaction, Transactions};
+use super::usage::Usages;
 use crate::base::Idx;
-use crate::sip::{HeaderName, Message, Method};
+use crate::sip::{HeaderName, Message, Method, SubscriptionState};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 
 /// Where a dialog stands at the end of the capture.
@@ -15,8 +17,38 @@ pub enum DialogState {
     Early,
     /// A 2xx was seen, or in-dialog traffic shows that there was one.
     Confirmed,
-    /// Ended by BYE, by a failure response to its INVITE, or by a terminating NOTIFY.
+    /// All that it was used for has ended: a call by BYE or by a failure response to its INVITE, a
+    /// subscription by a NOTIFY that says so (RFC 5057 3).
     Terminated,
+}
+
+/// One of the two ends of a dialog.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Side {
+    /// Sent the request which created the dialog.
+    Caller,
+    /// Received it.
+    Callee,
+}
+
+/// A Contact that became the remote target of the other side (RFC 3261 12.1, 12.2.1.2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Whose address it is.
+    pub of: Side,
+    /// The message with the Contact.
+    pub set_by: MessageNo,
+    /// The response from which on it counts; the same message when that has the Contact.
+    pub since: MessageNo,
+}
+
+/// CSeq numbers that one side used in a dialog, ACK and CANCEL left out (RFC 3261 12.2.1.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Numbers {
+    /// Of its first request in the capture.
+    pub first: u32,
+    /// The highest.
+    pub highest: u32,
 }
 
 /// A peer-to-peer relation of two user agents (RFC 3261 12), however many hops show it.
@@ -28,6 +60,8 @@ pub struct Dialog {
     pub caller_tag: Bytes,
     /// Tag of the other side.
     pub callee_tag: Bytes,
+    /// The first message that has its tags; a list of dialogs ascends by it.
+    pub began: MessageNo,
     /// Where it stands.
     pub state: DialogState,
     /// Transactions that created it (the INVITE or SUBSCRIBE, one per hop); empty when not captured.
@@ -38,8 +72,61 @@ pub struct Dialog {
     pub ack: Option<MessageNo>,
     /// Requests within the dialog, on any hop, in order; the ACKs to 2xx among them.
     pub transactions: Vec<Idx<Transaction>>,
+    /// The first NOTIFY.
+    pub notified: Option<MessageNo>,
     /// The first BYE.
     pub bye: Option<Idx<Transaction>>,
+    /// The first 2xx to the INVITE or SUBSCRIBE that created it; after a fork each of the several 2xx has
+    /// a dialog, and of an INVITE is owed an ACK and a BYE in it (RFC 3261 13.2.2.4).
+    pub answer: Option<MessageNo>,
+    /// The failure response that ended it before any 2xx (RFC 3261 12.3).
+    pub refused: Option<MessageNo>,
+    /// The response that gave it its route set: its Record-Route values, which the caller uses from last
+    /// to first and the callee from first to last (RFC 3261 12.1). The 2xx counts where there is one (13.2.2.4).
+    pub route: Option<MessageNo>,
+    /// Remote targets, each time one changed, in order.
+    pub targets: SmallVec<[Target; 2]>,
+    /// CSeq numbers of the caller, of the request that created the dialog on.
+    pub caller_numbers: Option<Numbers>,
+    /// CSeq numbers of the callee.
+    pub callee_numbers: Option<Numbers>,
+    /// What it is used for.
+    pub usages: Usages,
+}
+
+impl Dialog {
+    /// The side that sends with this From tag.
+    pub fn side(&self, from_tag: &[u8]) -> Side {
+        if from_tag == self.caller_tag { Side::Caller } else { Side::Callee }
+    }
+
+    /// The message whose Contact requests to `of` were to be sent to when `at` was sent.
+    pub fn target(&self, of: Side, at: MessageNo) -> Option<MessageNo> {
+        let until = self.targets.partition_point(|target| target.since <= at);
+        self.targets[..until].iter().rev().find(|target| target.of == of).map(|target| target.set_by)
+    }
+
+    fn count(&mut self, side: Side, cseq: u32) {
+        let numbers = match side {
+            Side::Caller => &mut self.caller_numbers,
+            Side::Callee => &mut self.callee_numbers,
+        };
+        let numbers = numbers.get_or_insert(Numbers { first: cseq, highest: cseq });
+        numbers.highest = numbers.highest.max(cseq);
+    }
+
+    fn confirm(&mut self, by: MessageNo) {
+        self.confirmed.get_or_insert(by);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.state = match self.confirmed {
+            _ if self.usages.all_ended() => DialogState::Terminated,
+            Some(_) => DialogState::Confirmed,
+            None => DialogState::Early,
+        };
+    }
 }
 
 /// Hops of one path that are kept as creators of a dialog; Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
@@ -82,18 +169,19 @@ impl Finder<'_> {
         match message.status() {
             None if !message.to_tag().is_empty() => self.request(no, at, transaction),
             Some(101..300) if !message.to_tag().is_empty() => self.success(no, at, transaction),
-            Some(300..) if transaction.method == Method::Invite => self.failure(at),
+            Some(300..) => self.failure(no, at, transaction),
             _ => {}
         }
     }
 
     /// A request with a To tag is within a dialog (12.2), but for the ACK to a failure.
     fn request(&mut self, no: MessageNo, at: Idx<Transaction>, transaction: &Transaction) {
-        let message = &self.messages[no.at()].message;
+        let messages = self.messages;
+        let message = &messages[no.at()].message;
         // The ACK to a failure has a To tag but no dialog, even when its branch is wrong (17.1.1.3).
         let acknowledges_failure = || {
             let invite = &self.found.all[transaction.invite?.at()];
-            self.messages[invite.final_response?.at()].message.status()
+            messages[invite.final_response?.at()].message.status()
         };
         if message.method() == Method::Ack
             && (transaction.method == Method::Invite || acknowledges_failure() >= Some(300))
@@ -104,58 +192,123 @@ impl Finder<'_> {
         if dialog.transactions.last() != Some(&at) && !dialog.created_by.contains(&at) {
             dialog.transactions.push(at);
         }
+        if message.method() != Method::Ack {
+            dialog.count(dialog.side(message.from_tag()), transaction.cseq);
+        }
         match message.method() {
             Method::Bye => {
                 dialog.bye.get_or_insert(at);
-                dialog.state = DialogState::Terminated;
+                dialog.usages.call(no).ended.get_or_insert(no);
+                dialog.settle();
             }
             Method::Ack => {
-                // An ACK to a 2xx proves the 2xx.
-                dialog.confirmed.get_or_insert(no);
-                dialog.state = dialog.state.max(DialogState::Confirmed);
                 if dialog.ack.is_none() && transaction.invite.is_none_or(|i| dialog.created_by.contains(&i)) {
                     dialog.ack = Some(no);
                 }
+                // An ACK to a 2xx proves the 2xx.
+                dialog.usages.call(no);
+                dialog.confirm(no);
             }
-            Method::Notify if terminating(message) => dialog.state = DialogState::Terminated,
-            // Within early dialogs only PRACK and UPDATE are sent (RFC 3262, RFC 3311).
-            Method::Prack | Method::Update => {}
-            _ => {
-                dialog.confirmed.get_or_insert(no);
-                dialog.state = dialog.state.max(DialogState::Confirmed);
+            Method::Notify => {
+                dialog.notified.get_or_insert(no);
+                notified(dialog, no, message, messages);
+                dialog.confirm(no);
             }
+            Method::Invite => {
+                dialog.usages.call(no);
+                dialog.confirm(no);
+            }
+            // Early dialogs have these too (RFC 3262 4, RFC 3311 5.1, RFC 6086 4.2).
+            Method::Prack | Method::Update | Method::Info => {
+                dialog.usages.call(no);
+                if dialog.created_by.is_empty() && message.method() == Method::Info {
+                    dialog.confirm(no);
+                }
+            }
+            _ => dialog.confirm(no),
         }
     }
 
+    /// A 1xx or 2xx with a To tag.
     fn success(&mut self, no: MessageNo, at: Idx<Transaction>, transaction: &Transaction) {
-        let message = &self.messages[no.at()].message;
+        let messages = self.messages;
+        let message = &messages[no.at()].message;
         let creates = matches!(transaction.method, Method::Invite | Method::Subscribe);
         let known = self.by_key.contains_key(&key(message));
         if !creates && !known {
             return;
         }
-        let initial = transaction.request.is_none_or(|request| self.messages[request.at()].message.to_tag().is_empty());
+        let request = transaction.request.map(|no| &messages[no.at()].message);
+        let initial = request.is_none_or(|request| request.to_tag().is_empty());
+        let accepted = message.status() >= Some(200);
         let dialog = self.entry(no, false);
-        if creates && initial && dialog.created_by.len() < HOPS && !dialog.created_by.contains(&at) {
-            dialog.created_by.push(at);
+        if creates && initial {
+            if dialog.created_by.len() < HOPS && !dialog.created_by.contains(&at) {
+                dialog.created_by.push(at);
+            }
+            dialog.count(dialog.side(message.from_tag()), transaction.cseq);
+            if dialog.answer.is_none() {
+                dialog.route = Some(no);
+                dialog.answer = accepted.then_some(no);
+            }
         }
-        if creates && message.status().is_some_and(|status| status >= 200) {
-            dialog.confirmed.get_or_insert(no);
-            dialog.state = dialog.state.max(DialogState::Confirmed);
+        let shown = transaction.request.unwrap_or(no);
+        match transaction.method {
+            Method::Invite => {
+                dialog.usages.call(shown);
+            }
+            Method::Subscribe | Method::Refer if accepted && !declines_subscription(message) => {
+                let subject = request.unwrap_or(message);
+                let usage = dialog.usages.subscription(shown, subject, |no| &messages[no.at()].message);
+                // Asked for again after it had ended.
+                if usage.ended.is_some_and(|ended| ended < shown) {
+                    (usage.shown, usage.ended) = (shown, None);
+                }
+            }
+            _ => {}
         }
-        let dialog = self.by_key[&key(message)];
-        let created = self.by_creator.entry(at).or_default();
-        if created.last() != Some(&dialog) {
-            created.push(dialog);
+        if accepted || (creates && initial && dialog.targets.is_empty()) {
+            refresh_targets(dialog, no, transaction, messages);
+        }
+        if creates && accepted {
+            dialog.confirm(no);
+        } else {
+            dialog.settle();
+        }
+        if transaction.method == Method::Invite && !accepted {
+            let dialog = self.by_key[&key(message)];
+            let created = self.by_creator.entry(at).or_default();
+            if created.last() != Some(&dialog) {
+                created.push(dialog);
+            }
         }
     }
 
-    /// A failure ends the early dialogs of its INVITE (12.3).
-    fn failure(&mut self, at: Idx<Transaction>) {
-        for dialog in self.by_creator.remove(&at).unwrap_or_default() {
-            if self.dialogs[dialog].state == DialogState::Early {
-                self.dialogs[dialog].state = DialogState::Terminated;
+    /// A failure ends the early dialogs of its INVITE (12.3), and 481 the subscription that it is told
+    /// of (RFC 6665 4.1.2.2, 4.2.2).
+    fn failure(&mut self, no: MessageNo, at: Idx<Transaction>, transaction: &Transaction) {
+        let messages = self.messages;
+        let message = &messages[no.at()].message;
+        if transaction.method == Method::Invite {
+            for dialog in self.by_creator.remove(&at).unwrap_or_default() {
+                let dialog = &mut self.dialogs[dialog];
+                if dialog.state == DialogState::Early {
+                    dialog.refused = Some(no);
+                    dialog.usages.call(no).ended = Some(no);
+                    dialog.settle();
+                }
             }
+        }
+        let gone = message.status() == Some(481);
+        if let Some(request) = transaction.request.filter(|_| gone)
+            && matches!(transaction.method, Method::Subscribe | Method::Notify)
+            && let Some(dialog) = self.by_key.get(&key(message))
+        {
+            let dialog = &mut self.dialogs[*dialog];
+            let subject = &messages[request.at()].message;
+            let usage = dialog.usages.subscription(request, subject, |no| &messages[no.at()].message);
+            usage.ended.get_or_insert(no);
+            dialog.settle();
         }
     }
 
@@ -173,12 +326,21 @@ impl Finder<'_> {
                 call_id: share(message.call_id()),
                 caller_tag: share(caller),
                 callee_tag: share(callee),
+                began: no,
                 state: DialogState::Early,
                 created_by: Vec::new(),
                 confirmed: None,
                 ack: None,
                 transactions: Vec::new(),
+                notified: None,
                 bye: None,
+                answer: None,
+                refused: None,
+                route: None,
+                targets: SmallVec::new(),
+                caller_numbers: None,
+                callee_numbers: None,
+                usages: Usages::default(),
             });
         }
         &mut self.dialogs[at]
@@ -190,9 +352,45 @@ fn key(message: &Message) -> Key<'_> {
     (message.call_id(), from.min(to), from.max(to))
 }
 
-/// RFC 6665 4.1.3: a NOTIFY with this state ends the subscription.
-fn terminating(message: &Message) -> bool {
-    message
-        .header(HeaderName::SubscriptionState)
-        .is_some_and(|value| value.get(..10).is_some_and(|start| start.eq_ignore_ascii_case(b"terminated")))
+/// A NOTIFY belongs to a subscription, and may end it (RFC 6665 4.1.3).
+fn notified(dialog: &mut Dialog, no: MessageNo, message: &Message, messages: &[&Seen]) {
+    let Some(state) = message.header(HeaderName::SubscriptionState).and_then(SubscriptionState::parse) else {
+        return;
+    };
+    let usage = dialog.usages.subscription(no, message, |no| &messages[no.at()].message);
+    if state.is_terminated() {
+        usage.ended.get_or_insert(no);
+    }
+}
+
+/// RFC 4488 4: a REFER may be accepted without the subscription that it implies.
+fn declines_subscription(answer: &Message) -> bool {
+    let refer_sub = |header: crate::sip::Header<'_>| {
+        header.raw_name.eq_ignore_ascii_case(b"Refer-Sub")
+            && header.value.get(..5).is_some_and(|value| value.eq_ignore_ascii_case(b"false"))
+    };
+    answer.cseq_method() == Method::Refer && answer.headers().any(refer_sub)
+}
+
+/// A 2xx, and the first response of a dialog, make the Contacts of the request and of the response the
+/// targets of the two sides (RFC 3261 12.1, 12.2.1.2; RFC 3311 5.1, RFC 6665 4.4.1).
+fn refresh_targets(dialog: &mut Dialog, no: MessageNo, transaction: &Transaction, messages: &[&Seen]) {
+    if !matches!(
+        transaction.method,
+        Method::Invite | Method::Update | Method::Subscribe | Method::Notify | Method::Refer
+    ) {
+        return;
+    }
+    let asking = dialog.side(messages[no.at()].message.from_tag());
+    let answering = if asking == Side::Caller { Side::Callee } else { Side::Caller };
+    for (of, set_by) in [(asking, transaction.request), (answering, Some(no))] {
+        let contact = |no: MessageNo| messages[no.at()].message.contacts().next().map(|contact| contact.uri);
+        let Some((set_by, uri)) = set_by.and_then(|no| Some((no, contact(no)?))) else {
+            continue;
+        };
+        let known = dialog.targets.iter().rev().take(HOPS).find(|target| target.of == of);
+        if known.is_none_or(|known| contact(known.set_by) != Some(uri)) {
+            dialog.targets.push(Target { of, set_by, since: no });
+        }
+    }
 }

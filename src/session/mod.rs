@@ -8,8 +8,10 @@ mod dialog;
 mod seen;
 pub mod timer;
 mod transaction;
+mod usage;
 
 pub use copies::{Copy, CopyKind, SAME_INSTANT};
-pub use dialog::{Dialog, DialogState, find_dialogs};
+pub use dialog::{Dialog, DialogState, Numbers, Side, Target, find_dialogs};
 pub use seen::{MessageNo, Seen, Sending};
 pub use transaction::{State, Transaction, Transactions, find_transactions};
+pub use usage::{Usage, UsageKind, Usages};

@@ -3,7 +3,7 @@
 use super::copies::{Copy, CopyKind, captured_twice, repeats};
 use super::seen::{MessageNo, Seen};
 use crate::base::{Connection, Endpoint, Idx};
-use crate::sip::{Message, Method};
+use crate::sip::{Facts, HeaderName, Message, Method, Via};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -83,16 +83,42 @@ struct Key<'a> {
     method: Method,
     sent_by: &'a [u8],
     call_id: &'a [u8],
+    /// What else tells requests apart whose branch does not (RFC 3261 17.2.3, for RFC 2543).
+    old: Option<OldKey<'a>>,
 }
+
+/// From tag, and of a request that is no ACK its URI.
+#[derive(Clone, Copy)]
+struct OldKey<'a> {
+    from_tag: &'a [u8],
+    uri: Option<&'a [u8]>,
+}
+
+impl OldKey<'_> {
+    fn fits(self, opened: &Message) -> bool {
+        let uri = self.uri.filter(|_| opened.is_request());
+        self.from_tag == opened.from_tag() && uri.is_none_or(|uri| uri == opened.request_uri())
+    }
+}
+
+/// RFC 3261 8.1.1.7: a branch that begins so is unique.
+const COOKIE: &[u8] = b"z9hG4bK";
 
 type Hashed<'a> = (&'a [u8], u32, Method);
 
 /// Transactions of one branch, CSeq number and method that are looked at, the newest ones; real ones
 /// are as many as there are hops, and Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
-const CANDIDATES: usize = 128;
+const CANDIDATES: usize = 70;
 
-/// Distinct messages of one transaction that a new one is compared with; real ones have under ten.
-const DISTINCT: usize = 32;
+/// Distinct messages of one transaction that a new one is compared with, before they are looked up by
+/// what they say, as reliable 1xx always are; real transactions have under ten.
+const FEW: usize = 8;
+
+/// Messages looked at where the newest few tell all that can be told.
+const RECENT: usize = 32;
+
+/// INVITEs of one dialog and CSeq number that are looked at: one for each hop and branch.
+const INVITES: usize = 256;
 
 /// Matches the messages of one call to transactions, in order of capture.
 ///
@@ -110,9 +136,23 @@ pub fn find_transactions(messages: &[&Seen]) -> Transactions {
 struct Finder<'a> {
     messages: &'a [&'a Seen],
     by_key: HashMap<Hashed<'a>, SmallVec<[Idx<Transaction>; 2]>, RandomState>,
-    /// First sendings of each transaction, as far as they differ.
+    /// First sendings of each transaction, as far as they differ; the first [`FEW`] of them.
     distinct: Vec<SmallVec<[MessageNo; 6]>>,
+    /// The others, by what they say: one INVITE may be forked to hundreds of phones.
+    more: HashMap<Said<'a>, SmallVec<[MessageNo; 1]>, RandomState>,
+    /// INVITEs by what the ACK to their 2xx has in common with them, in order.
+    invites: HashMap<DialogStart<'a>, SmallVec<[Idx<Transaction>; 2]>, RandomState>,
     found: Transactions,
+}
+
+/// Transaction, method, status (0 for a request), To tag, and RSeq of a reliable 1xx (RFC 3262 3).
+type Said<'a> = (Idx<Transaction>, Method, u16, &'a [u8], &'a [u8]);
+
+/// Call-ID, From tag and CSeq number.
+type DialogStart<'a> = (&'a [u8], &'a [u8], u32);
+
+fn dialog_start(message: &Message) -> DialogStart<'_> {
+    (message.call_id(), message.from_tag(), message.cseq_number().unwrap_or(0))
 }
 
 impl<'a> Finder<'a> {
@@ -121,6 +161,8 @@ impl<'a> Finder<'a> {
             messages,
             by_key: HashMap::with_capacity_and_hasher(messages.len() / 2, RandomState::default()),
             distinct: Vec::new(),
+            more: HashMap::default(),
+            invites: HashMap::default(),
             found: Transactions {
                 all: Vec::new(),
                 of_message: vec![None; messages.len()],
@@ -167,7 +209,7 @@ impl<'a> Finder<'a> {
     /// A response cut off before its CSeq still names its transaction by its branch.
     fn by_branch(&mut self, no: MessageNo) -> Idx<Transaction> {
         let message = &self.seen(no).message;
-        let recent = self.found.all.iter().enumerate().rev().take(DISTINCT);
+        let recent = self.found.all.iter().enumerate().rev().take(RECENT);
         let known = recent.filter_map(|(at, t)| Some((at, *t.messages.first()?))).find(|(_, first)| {
             let other = &self.seen(*first).message;
             other.branch() == message.branch() && other.sent_by() == message.sent_by()
@@ -180,7 +222,10 @@ impl<'a> Finder<'a> {
 
     fn key(&self, no: MessageNo, method: Method) -> Key<'a> {
         let message = &self.seen(no).message;
+        let unique = message.branch().get(..COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(COOKIE));
+        let uri = (message.is_request() && message.method() == method).then(|| message.request_uri());
         Key {
+            old: (!unique).then(|| OldKey { from_tag: message.from_tag(), uri }),
             branch: message.branch(),
             cseq: message.cseq_number().unwrap_or(0),
             method,
@@ -196,7 +241,9 @@ impl<'a> Finder<'a> {
         recent.iter().copied().filter(move |at| {
             self.found.all[at.at()].messages.first().is_some_and(|first| {
                 let opened = &self.seen(*first).message;
-                opened.sent_by() == key.sent_by && opened.call_id() == key.call_id
+                opened.sent_by() == key.sent_by
+                    && opened.call_id() == key.call_id
+                    && key.old.is_none_or(|old| old.fits(opened))
             })
         })
     }
@@ -231,8 +278,9 @@ impl<'a> Finder<'a> {
         }
         let (client, server) = client_server(seen);
         let key = self.key(no, method);
-        let stack = seen.message.vias().skip(1).take(DISTINCT);
-        let mut named = stack.flat_map(|via| self.candidates(Key { branch: via.branch, sent_by: via.sent_by, ..key }));
+        let stack = seen.message.vias().skip(1).take(RECENT);
+        let named = |via: Via<'a>| self.candidates(Key { branch: via.branch, sent_by: via.sent_by, old: None, ..key });
+        let mut named = stack.flat_map(named);
         named.find(|at| {
             let known = &self.found.all[at.at()];
             known.request.is_some() && known.connection.src.ip == client.ip && known.connection.dst.ip == server.ip
@@ -259,15 +307,27 @@ impl<'a> Finder<'a> {
         self.distinct.push(SmallVec::new());
         let Key { branch, cseq, .. } = self.key(no, method);
         self.by_key.entry((branch, cseq, method)).or_default().push(at);
+        if method == Method::Invite {
+            self.invites.entry(dialog_start(&seen.message)).or_default().push(at);
+        }
         at
     }
 
     fn note_copy(&mut self, no: MessageNo, at: Idx<Transaction>) {
         let later = self.seen(no);
-        let distinct = &self.distinct[at.at()];
-        let Some(of) = distinct.iter().copied().find(|of| repeats(self.seen(*of), later)) else {
-            if distinct.len() < DISTINCT {
-                self.distinct[at.at()].push(no);
+        let message = &later.message;
+        let rseq = if message.has(Facts::RSEQ) { message.header(HeaderName::RSeq).unwrap_or_default() } else { &[] };
+        let said = (at, message.method(), message.status().unwrap_or(0), message.to_tag(), rseq);
+        let few = &mut self.distinct[at.at()];
+        let is_one_of_few = rseq.is_empty() && few.len() < FEW;
+        let more = if is_one_of_few { None } else { self.more.get(&said) };
+        let few_alike = if rseq.is_empty() { &few[..] } else { &[] };
+        let mut known = few_alike.iter().chain(more.into_iter().flatten().take(RECENT)).copied();
+        let Some(of) = known.find(|of| repeats(self.messages[of.at()], later)) else {
+            if is_one_of_few {
+                few.push(no);
+            } else {
+                self.more.entry(said).or_default().push(no);
             }
             return;
         };
@@ -279,12 +339,12 @@ impl<'a> Finder<'a> {
 
     /// The last few sendings of what `of` says, newest first.
     fn recent(&self, at: Idx<Transaction>, of: MessageNo) -> impl Iterator<Item = MessageNo> {
-        let messages = self.found.all[at.at()].messages.iter().rev().copied().take(DISTINCT);
+        let messages = self.found.all[at.at()].messages.iter().rev().copied().take(RECENT);
         messages.filter(move |no| *no == of || self.found.copies[no.at()].is_some_and(|copy| copy.of == of))
     }
 
     fn request_repeated_since(&self, at: Idx<Transaction>, of: MessageNo) -> bool {
-        let messages = self.found.all[at.at()].messages.iter().rev().take(DISTINCT);
+        let messages = self.found.all[at.at()].messages.iter().rev().take(RECENT);
         let sent = |no: &MessageNo| self.found.copies[no.at()].is_none_or(|copy| copy.kind == CopyKind::Retransmission);
         messages.take_while(|no| **no > of).any(|no| self.seen(*no).message.is_request() && sent(no))
     }
@@ -310,23 +370,12 @@ impl<'a> Finder<'a> {
             return None;
         }
         let seen = self.seen(no);
-        let ack = &seen.message;
-        let same = |at: &usize| {
-            let invite = &self.found.all[*at];
-            invite.method == Method::Invite
-                && invite.cseq == ack.cseq_number().unwrap_or(0)
-                && invite.final_response.or(invite.request).is_some_and(|no| {
-                    let other = &self.seen(no).message;
-                    other.call_id() == ack.call_id() && other.from_tag() == ack.from_tag()
-                })
+        let known = self.invites.get(&dialog_start(&seen.message))?;
+        let here = |at: &&Idx<Transaction>| {
+            let invite = &self.found.all[at.at()].connection;
+            invite.src.ip == seen.connection.src.ip && invite.dst.ip == seen.connection.dst.ip
         };
-        let here = |at: &usize| {
-            let known = &self.found.all[*at].connection;
-            known.src.ip == seen.connection.src.ip && known.dst.ip == seen.connection.dst.ip
-        };
-        let recent = self.found.all.len().saturating_sub(DISTINCT * 8)..self.found.all.len();
-        let on_this_hop = recent.clone().find(|at| here(at) && same(at));
-        on_this_hop.or_else(|| recent.clone().find(same)).map(Idx::new)
+        known.iter().take(INVITES).find(here).or_else(|| known.first()).copied()
     }
 
     /// RFC 3261 16.6 item 8: the forwarding proxy put its own Via on top, so the second Via names the
@@ -334,8 +383,18 @@ impl<'a> Finder<'a> {
     fn upstream(&self, at: Idx<Transaction>, no: MessageNo) -> Option<Idx<Transaction>> {
         let via = self.seen(no).message.second_via()?;
         let key = self.key(no, self.found.all[at.at()].method);
-        let mut named = self.candidates(Key { branch: via.branch, sent_by: via.sent_by, ..key });
-        named.find(|other| *other != at)
+        // On its way a request may have got another URI.
+        let named = self.candidates(Key { branch: via.branch, sent_by: via.sent_by, old: None, ..key });
+        let client = self.found.all[at.at()].connection.src.ip;
+        let mut first = None;
+        for other in named.filter(|other| *other != at) {
+            // What arrived where this one was sent from; the same request may be seen on both sides of a NAT.
+            if self.found.all[other.at()].connection.dst.ip == client {
+                return Some(other);
+            }
+            first = first.or(Some(other));
+        }
+        first
     }
 }
 

@@ -263,6 +263,7 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
             "end",
             "outcome",
             "final_status",
+            "timings",
             "participants",
             "messages",
             "reference",
@@ -288,7 +289,8 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
             "copy",
             "step",
             "inside",
-            "comments"
+            "comments",
+            "response_time"
         ]
     );
     assert_eq!((&call["messages"][3]["copy"], &call["messages"][3]["of"]), (&"retransmission".into(), &3.into()));
@@ -315,6 +317,7 @@ fn the_json_document_has_the_promised_fields_in_their_order() {
     assert_eq!(keys(&document["summary"]), ["calls", "error", "warning", "info", "open"]);
     let stats: serde_json::Value = serde_json::from_str(&run(&["stats", ACK_NEVER, "--format", "json"]).out).unwrap();
     first(keys(&stats), &["captures", "sip", "anomalies"]);
+    assert!(keys(&stats).contains(&"metrics"));
     assert_eq!(stats["sip"], document["sip"]);
 }
 

@@ -379,6 +379,21 @@ fn ndjson_and_stats_have_the_fields_of_the_document() {
     for name in ["captures"].into_iter().chain(of_input) {
         assert_eq!(stats[name], document[name]);
     }
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+    let of_kind = |kind: &str| match kind {
+        "delays" => BTreeSet::from(["count", "min", "mean", "p95", "max"].map(String::from)),
+        "ratio" => BTreeSet::from(["part", "of", "percent"].map(String::from)),
+        other => panic!("{other}"),
+    };
+    let page = read("docs/json.md");
+    let told: BTreeMap<String, &str> = rows(&page, "## Metrics")
+        .iter()
+        .map(|row| (row[0].trim_matches('`').replace("metrics.", ""), row[1]))
+        .collect();
+    assert_eq!(names(&stats["metrics"]), told.keys().cloned().collect());
+    for (name, kind) in told {
+        assert_eq!(names(&stats["metrics"][&name]), of_kind(kind), "{name}");
+    }
 }
 
 /// The words that `name()` of a type gives, from its source.

@@ -23,6 +23,7 @@ mod follow;
 mod hostile;
 mod matrix;
 mod messages;
+mod model;
 mod order;
 mod rules;
 mod scaling;

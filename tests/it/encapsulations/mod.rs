@@ -152,6 +152,7 @@ const INSIDE: &[(&str, &str)] = &[
     ("fragments across tunnels", "GTP-U 10.0.0.1 > 10.0.0.2"),
     ("fragments of the tunnel", "GRE 192.0.2.1 > 198.51.100.2"),
     ("fragments in fragments", "IP in IP 10.0.0.1 > 10.0.0.2"),
+    ("TZSP, 802.11 aggregate", "TZSP 10.0.0.1 > 10.0.0.2"),
     ("SCTP over UDP", "SCTP in UDP 192.0.2.1 > 198.51.100.2"),
     ("HEP 1", "HEP 10.0.0.1 > 10.0.0.2"),
     ("HEP 2", "HEP 10.0.0.1 > 10.0.0.2"),
