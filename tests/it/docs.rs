@@ -375,7 +375,7 @@ fn ndjson_and_stats_have_the_fields_of_the_document() {
     assert_eq!(again.remove("summary").unwrap(), [summary]);
     assert!(again.is_empty(), "{again:?}");
     let stats: Value = serde_json::from_slice(&callflow(&["stats", "--format", "json", capture]).stdout).unwrap();
-    assert_eq!(stats.as_object().unwrap().len(), 1 + of_input.len());
+    assert_eq!(stats.as_object().unwrap().len(), 2 + of_input.len());
     for name in ["captures"].into_iter().chain(of_input) {
         assert_eq!(stats[name], document[name]);
     }
