@@ -398,6 +398,7 @@ fn written(result: std::io::Result<()>) {
 
 /// One SIP message and everything that can be asked of it.
 pub fn sip_message(input: &[u8]) {
+    assert!(Message::is_read_alike(input));
     let message = Message::parse(Bytes::copy_from_slice(input));
     let len = input.len() as u64;
     for fault in message.faults() {

@@ -26,7 +26,8 @@ fn quoted<'a>(part: &mut Part<'a>) -> Option<(Transport, Datagram<'a>)> {
     let mut header = Header::NONE;
     match ip::strip(part, &mut header).ok()? {
         Upper::Protocol(walk::UDP) | Upper::Fragment(Place { offset: 0, protocol: walk::UDP, .. }) => {
-            Some((Transport::Udp, walk::udp(part, &header).ok()?))
+            let ports = walk::udp_header(part).ok()?;
+            Some((Transport::Udp, walk::datagram(part, &header, ports)))
         }
         Upper::Protocol(walk::TCP) => Some((Transport::Tcp, segment(part, &header)?)),
         _ => None,

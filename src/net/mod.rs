@@ -45,8 +45,9 @@ pub use tls::{Offer, RsaKey, SealedTls, TlsKeys};
 pub use wifi::Aggregate;
 
 use crate::base::{AnomalyKind, Endpoint, LinkType, Transport};
+use ip::Header;
 use std::net::IpAddr;
-use walk::{Next, Part};
+use walk::{End, Next, Part};
 
 /// What a frame holds for us.
 #[derive(Clone, Copy, Debug)]
@@ -270,28 +271,32 @@ pub fn decode(link: LinkType, data: &[u8], original: u32) -> Decoded<'_> {
     let Some(strip) = link::row(link) else {
         return Decoded::Skipped(Skip { kind: SkipKind::UnknownLinkType(link), offset: 0 });
     };
-    let walked = strip(&mut part).and_then(|next| walk::walk(&mut part, next, &mut ()));
-    finish(data, &part, walked)
+    let mut header = Header::NONE;
+    let walked = strip(&mut part).and_then(|next| walk::walk(&mut part, &mut header, next, &mut ()));
+    finish(data, &part, &header, walked)
 }
 
 /// What the IP datagram `data` holds: for [`Whole::bytes`].
 pub fn decode_ip(data: &[u8]) -> Decoded<'_> {
     let mut part = Part { bytes: data, missing: 0 };
-    let walked = walk::walk(&mut part, Next::Ip, &mut ());
-    finish(data, &part, walked)
+    let mut header = Header::NONE;
+    let walked = walk::walk(&mut part, &mut header, Next::Ip, &mut ());
+    finish(data, &part, &header, walked)
 }
 
 /// Reads a HEP packet that came over TCP from `host`: for [`StreamData::Hep`].
 pub fn decode_hep(packet: &[u8], host: IpAddr) -> Decoded<'_> {
     let mut part = Part { bytes: packet, missing: 0 };
-    let read = hep::read(&mut part, host).map(Decoded::Relayed);
-    finish(packet, &part, read)
+    let read = hep::read(&mut part, host).map(Decoded::Relayed).map(End::Other);
+    finish(packet, &part, &Header::NONE, read)
 }
 
-fn finish<'a>(frame: &'a [u8], rest: &Part<'_>, walked: Result<Decoded<'a>, SkipKind>) -> Decoded<'a> {
+#[inline]
+fn finish<'a>(frame: &'a [u8], rest: &Part<'a>, header: &Header, walked: Result<End<'a>, SkipKind>) -> Decoded<'a> {
     match walked {
-        Ok(Decoded::Aggregate(all)) => Decoded::Aggregate(Aggregate { whole: frame, ..all }),
-        Ok(decoded) => decoded,
+        Ok(End::Udp(ports)) => Decoded::Datagram(walk::datagram(rest, header, ports)),
+        Ok(End::Other(Decoded::Aggregate(all))) => Decoded::Aggregate(Aggregate { whole: frame, ..all }),
+        Ok(End::Other(decoded)) => decoded,
         Err(kind) => {
             let offset = rest.bytes.as_ptr().addr().saturating_sub(frame.as_ptr().addr());
             Decoded::Skipped(Skip { kind, offset: offset as u32 })

@@ -65,7 +65,8 @@ pub fn outer(link: LinkType, data: &[u8]) -> Encapsulation {
     let mut part = Part { bytes: data, missing: 0 };
     let mut trace = Recorder::default();
     if let Some(Ok(next)) = link::row(link).map(|strip| strip(&mut part)) {
-        let _ = walk::walk(&mut part, next, &mut trace);
+        let mut header = Header::NONE;
+        let _ = walk::walk(&mut part, &mut header, next, &mut trace);
     }
     Encapsulation(trace.layers)
 }
@@ -74,7 +75,8 @@ pub fn outer(link: LinkType, data: &[u8]) -> Encapsulation {
 pub fn outer_ip(data: &[u8]) -> Encapsulation {
     let mut part = Part { bytes: data, missing: 0 };
     let mut trace = Recorder::default();
-    let _ = walk::walk(&mut part, Next::Ip, &mut trace);
+    let mut header = Header::NONE;
+    let _ = walk::walk(&mut part, &mut header, Next::Ip, &mut trace);
     Encapsulation(trace.layers)
 }
 

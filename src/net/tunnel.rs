@@ -1,7 +1,7 @@
 //! The tables of tunnels. (Those with an EtherType of their own: `link.rs`.)
 
 use super::walk::{Next, Part, Strip};
-use super::{Datagram, SkipKind, erspan, esp, gre, gtp, hep, l2tp, link, mpls, overlay, sctp, vxlan, walk};
+use super::{SkipKind, erspan, esp, gre, gtp, hep, l2tp, link, mpls, overlay, sctp, vxlan, walk};
 
 /// What an IP datagram with this protocol and payload is called, if it is a tunnel and not something else.
 pub(super) fn name(protocol: u8, payload: &[u8]) -> Option<&'static str> {
@@ -72,15 +72,15 @@ fn by_port(port: u16) -> Option<Strip> {
     })
 }
 
-/// What is tunnelled in `datagram`; none when it is no tunnel, whatever its ports are. An error when
-/// it is one that cannot be read.
+/// What is tunnelled in the UDP `payload`; none when it is no tunnel, whatever its ports are. An error
+/// when it is one that cannot be read.
 #[inline]
-pub(super) fn enter<'a>(datagram: &Datagram<'a>) -> Option<Result<(Part<'a>, Next), SkipKind>> {
-    let mut part = Part { bytes: datagram.payload, missing: datagram.missing };
+pub(super) fn enter<'a>(payload: &Part<'a>, [src, dst]: [u16; 2]) -> Option<Result<(Part<'a>, Next), SkipKind>> {
+    let mut part = *payload;
     if hep::begins(part.bytes) {
         return Some(Ok((part, Next::Hep)));
     }
-    let strip = by_port(datagram.dst.port).or_else(|| by_port(datagram.src.port))?;
+    let strip = by_port(dst).or_else(|| by_port(src))?;
     match strip(&mut part) {
         Ok(next) => Some(Ok((part, next))),
         Err(encrypted @ SkipKind::Encrypted(_)) => Some(Err(encrypted)),

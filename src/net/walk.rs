@@ -111,30 +111,43 @@ impl Trace for () {
     fn pass(&mut self, _: Next, _: &Part<'_>, _: &Header) {}
 }
 
-/// Goes on until a transport header or something that is not for us.
+/// How a walk ends. (Small for what is met most: addresses are copied once, from the header.)
+pub(super) enum End<'a> {
+    /// At a UDP payload that is no tunnel, between these ports.
+    Udp([u16; 2]),
+    /// At anything else.
+    Other(Decoded<'a>),
+}
+
+/// Goes on until a transport header or something that is not for us; `header` becomes the innermost IP header.
 ///
 /// Every step takes at least one byte off `part` or ends the walk, so it is linear in the frame.
-pub(super) fn walk<'a>(part: &mut Part<'a>, mut next: Next, trace: &mut impl Trace) -> Result<Decoded<'a>, SkipKind> {
-    let mut header = Header::NONE;
+#[inline]
+pub(super) fn walk<'a>(
+    part: &mut Part<'a>,
+    header: &mut Header,
+    mut next: Next,
+    trace: &mut impl Trace,
+) -> Result<End<'a>, SkipKind> {
     let mut depth = 0;
     loop {
-        trace.pass(next, part, &header);
+        trace.pass(next, part, header);
         next = match next {
             Next::EtherType(ether_type) => link::payload(part, ether_type)?,
             Next::Ip if depth > limits::TUNNEL_DEPTH => return Err(SkipKind::TooDeep),
             Next::Ip => {
                 depth += 1;
-                match ip::strip(part, &mut header)? {
+                match ip::strip(part, header)? {
                     Upper::Protocol(protocol) => Next::Protocol(protocol),
                     Upper::Fragment(place) => {
-                        return Ok(Decoded::Fragment(place.of(part, &header)));
+                        return Ok(End::Other(Decoded::Fragment(place.of(part, header))));
                     }
                 }
             }
             Next::Protocol(UDP) => {
-                let datagram = udp(part, &header)?;
-                match tunnel::enter(&datagram) {
-                    None => return Ok(Decoded::Datagram(datagram)),
+                let ports = udp_header(part)?;
+                match tunnel::enter(part, ports) {
+                    None => return Ok(End::Udp(ports)),
                     Some(entered) => {
                         let (inner, next) = entered?;
                         *part = inner;
@@ -142,37 +155,44 @@ pub(super) fn walk<'a>(part: &mut Part<'a>, mut next: Next, trace: &mut impl Tra
                     }
                 }
             }
-            Next::Protocol(TCP) => return tcp(part, &header).map(Decoded::Segment),
+            Next::Protocol(TCP) => return tcp(part, header).map(Decoded::Segment).map(End::Other),
             Next::Protocol(protocol @ (ICMP | ICMPV6)) => {
-                return icmp::error(part, &header, protocol).map(Decoded::Icmp);
+                return icmp::error(part, header, protocol).map(Decoded::Icmp).map(End::Other);
             }
-            Next::Protocol(SCTP) => return sctp::packet(part, &header).map(Decoded::Sctp),
+            Next::Protocol(SCTP) => return sctp::packet(part, header).map(Decoded::Sctp).map(End::Other),
             Next::Protocol(protocol) => match tunnel::by_protocol(protocol) {
                 Some(strip) => strip(part)?,
                 None => return Err(SkipKind::OtherProtocol(protocol)),
             },
             Next::Link(link) => link::row(link).ok_or(SkipKind::UnknownLinkType(link))?(part)?,
-            Next::Aggregate => return Ok(Decoded::Aggregate(Aggregate::new(*part))),
-            Next::Hep => return hep::read(part, header.src).map(Decoded::Relayed),
-            Next::Pdu => match pdu::read(part, &mut header)? {
+            Next::Aggregate => return Ok(End::Other(Decoded::Aggregate(Aggregate::new(*part)))),
+            Next::Hep => return hep::read(part, header.src).map(Decoded::Relayed).map(End::Other),
+            Next::Pdu => match pdu::read(part, header)? {
                 Pdu::Layer(next) => next,
-                Pdu::Message(relayed) => return Ok(Decoded::Relayed(relayed)),
+                Pdu::Message(relayed) => return Ok(End::Other(Decoded::Relayed(relayed))),
             },
         }
     }
 }
 
-/// A length field that is zero (offload) or exceeds the IP payload is not believed.
+/// Takes a UDP header off and gives its ports. A length field that is zero (offload) or exceeds the IP payload
+/// is not believed.
 #[inline]
-pub(super) fn udp<'a>(part: &mut Part<'a>, header: &Header) -> Result<Datagram<'a>, SkipKind> {
+pub(super) fn udp_header(part: &mut Part<'_>) -> Result<[u16; 2], SkipKind> {
     let udp = UdpHeaderSlice::from_slice(part.bytes).map_err(|_| part.short("UDP"))?;
-    let (src, dst) = header.endpoints(udp.source_port(), udp.destination_port());
     let length = usize::from(udp.length());
     if (UDP_HEADER..=part.len()).contains(&length) {
         part.trim(length);
     }
     part.skip(UDP_HEADER, "UDP")?;
-    Ok(Datagram { src, dst, ip_id: header.id, payload: part.bytes, missing: part.missing })
+    Ok([udp.source_port(), udp.destination_port()])
+}
+
+/// The datagram whose payload is the rest of `part`.
+#[inline]
+pub(super) fn datagram<'a>(part: &Part<'a>, header: &Header, [src, dst]: [u16; 2]) -> Datagram<'a> {
+    let (src, dst) = header.endpoints(src, dst);
+    Datagram { src, dst, ip_id: header.id, payload: part.bytes, missing: part.missing }
 }
 
 #[inline]

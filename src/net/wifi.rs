@@ -1,7 +1,8 @@
 //! IEEE 802.11 data frames, with the headers that capturing systems put in front of them.
 
+use super::ip::Header;
 use super::link::llc;
-use super::walk::{self, Next, Part};
+use super::walk::{self, End, Next, Part};
 use super::{Decoded, Skip, SkipKind};
 use crate::base::{LinkType, limits};
 
@@ -78,8 +79,9 @@ impl<'a> Aggregate<'a> {
                 return None;
             }
             let mut part = rest;
-            let walked = subframe(&mut rest, &mut part);
-            Some(match super::finish(self.whole, &part, walked) {
+            let mut header = Header::NONE;
+            let walked = subframe(&mut rest, &mut part, &mut header);
+            Some(match super::finish(self.whole, &part, &header, walked) {
                 Decoded::Aggregate(_) => Decoded::Skipped(Skip { kind: SkipKind::TooDeep, offset: 0 }),
                 frame => frame,
             })
@@ -91,7 +93,7 @@ impl<'a> Aggregate<'a> {
 const SUBFRAME: usize = 14;
 
 /// Takes the next frame off `rest`; `part` becomes what of it is not understood yet.
-fn subframe<'a>(rest: &mut Part<'a>, part: &mut Part<'a>) -> Result<Decoded<'a>, SkipKind> {
+fn subframe<'a>(rest: &mut Part<'a>, part: &mut Part<'a>, header: &mut Header) -> Result<End<'a>, SkipKind> {
     // A length that cannot be right leaves nothing to look for the next one in.
     let all = std::mem::replace(rest, Part { bytes: &[], missing: 0 });
     let [.., high, low] = *part.take::<SUBFRAME>(LAYER)?;
@@ -106,7 +108,7 @@ fn subframe<'a>(rest: &mut Part<'a>, part: &mut Part<'a>) -> Result<Decoded<'a>,
     }
     part.trim(length);
     let next = llc(part)?;
-    walk::walk(part, next, &mut ())
+    walk::walk(part, header, next, &mut ())
 }
 
 /// Radiotap: version 0, length of the header, which fields are present, the fields; little endian.

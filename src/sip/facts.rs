@@ -8,6 +8,8 @@ use std::ops::{BitOr, BitOrAssign};
 pub struct Facts(u32);
 
 impl Facts {
+    /// None.
+    pub(super) const NONE: Self = Self(0);
     /// Has Authorization.
     pub const AUTHORIZATION: Self = Self(1);
     /// Has Proxy-Authorization.

@@ -2,7 +2,7 @@
 
 use super::grammar::{Commas, trim};
 use super::header::{Field, Fields};
-use super::message::{Span, cseq};
+use super::reading::{Span, cseq};
 use super::start::StartLine;
 use super::syntax::{self, Count, Form, SYNTAX, Syntax, Wrong};
 use super::{Facts, HeaderName, Message, Method, Uri};

@@ -31,6 +31,7 @@ pub(super) fn is_token(byte: u8) -> bool {
 }
 
 /// Linear white space: within a header value a line end can only be a fold.
+#[inline]
 pub(super) fn is_lws(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
@@ -96,8 +97,25 @@ pub(super) fn quoted_len(input: &[u8]) -> Option<usize> {
 /// `input` without white space at both ends.
 pub(super) fn trim(input: &[u8]) -> &[u8] {
     let start = input.iter().position(|byte| !is_lws(*byte)).unwrap_or(input.len());
-    let end = input.iter().rposition(|byte| !is_lws(*byte)).map_or(start, |last| last + 1);
-    &input[start..end]
+    trim_end(&input[start..])
+}
+
+/// `input` without white space at its end.
+#[inline]
+pub(super) fn trim_end(input: &[u8]) -> &[u8] {
+    match input {
+        [.., b'!'..=0xff] => input,
+        _ => &input[..input.iter().rposition(|byte| !is_lws(*byte)).map_or(0, |last| last + 1)],
+    }
+}
+
+/// [`trim`] for what nearly always has one space before it and a line end behind it.
+#[inline]
+pub(super) fn trim_line(input: &[u8]) -> &[u8] {
+    match input {
+        [b' ', value @ .., b'\r', b'\n'] if matches!(value, [b'!'..=0xff, .., b'!'..=0xff]) => value,
+        _ => trim(input),
+    }
 }
 
 /// `value` without its quotes, when it has some.

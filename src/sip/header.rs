@@ -1,7 +1,7 @@
 //! Header names and the walk over a header section (RFC 3261 7.3).
 
-use super::grammar::{is_lws, trim};
-use memchr::memchr;
+use super::grammar::{trim_end, trim_line};
+use super::hot::near;
 
 macro_rules! header_names {
     ($($(#[$doc:meta])* $variant:ident = $name:literal $(/ $compact:literal)?),* $(,)?) => {
@@ -116,8 +116,8 @@ impl HeaderName {
     /// The header of that name, long or compact.
     pub fn from_bytes(name: &[u8]) -> Self {
         let (known, header) = SLOTS[slot(name)];
-        let same = known.as_bytes() == name || known.as_bytes().eq_ignore_ascii_case(name);
-        if same { header } else { Self::Other }
+        let known = known.as_bytes();
+        if same(known, name) || known.eq_ignore_ascii_case(name) { header } else { Self::Other }
     }
 
     /// The long name as RFC 3261 writes it; empty for [`HeaderName::Other`].
@@ -152,6 +152,17 @@ const SLOTS: [(&str, HeaderName); 256] = {
     }
     slots
 };
+
+/// Whether two short texts are the same, compared by words that overlap.
+#[inline]
+fn same(ours: &[u8], theirs: &[u8]) -> bool {
+    ours.len() == theirs.len()
+        && match (ours.first_chunk::<8>(), ours.last_chunk::<8>(), theirs.first_chunk::<8>(), theirs.last_chunk::<8>())
+        {
+            (Some(a), Some(b), Some(x), Some(y)) => a == x && b == y && (ours.len() <= 16 || ours == theirs),
+            _ => ours.iter().eq(theirs),
+        }
+}
 
 /// Length, first and last letter tell the known names apart, with these factors (found by trial).
 const fn slot(name: &[u8]) -> usize {
@@ -247,10 +258,10 @@ pub(super) struct Field<'a> {
 
 impl<'a> Field<'a> {
     fn new(at: usize, line: &'a [u8]) -> Self {
-        // Names are short: a search by SIMD costs more than it saves.
-        match line.iter().position(|byte| *byte == b':') {
+        match near(b':', line) {
             Some(colon) => {
-                Self { at, name: trim_end(&line[..colon]), value: trim(&line[colon + 1..]), has_colon: true }
+                let (name, value) = (trim_end(&line[..colon]), trim_line(&line[colon + 1..]));
+                Self { at, name, value, has_colon: true }
             }
             None => Self { at, name: trim_end(line), value: b"", has_colon: false },
         }
@@ -281,19 +292,23 @@ impl<'a> Fields<'a> {
         self.at >= self.raw.len() && self.raw.last() != Some(&b'\n')
     }
 
+    /// What has not been walked over.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.raw.get(self.at..).unwrap_or_default()
+    }
+
+    /// Passes over a field of `len` bytes that somebody else has read.
+    #[inline]
+    pub(super) fn pass(&mut self, len: usize) {
+        self.at += len;
+    }
+
     /// The next field, its folded lines included: where it begins and its bytes, at least one.
     #[inline]
     fn line(&mut self) -> Option<(usize, &'a [u8])> {
         let at = self.at;
-        let empty_line = match self.raw.get(at..)? {
-            _ if self.body.is_some() => return None,
-            [] => return None,
-            [b'\n', ..] => 1,
-            [b'\r', b'\n', ..] => 2,
-            _ => 0,
-        };
-        if empty_line > 0 {
-            self.body = Some(at + empty_line);
+        if *self.raw.get(at)? <= b'\r' && self.is_end(at) {
             return None;
         }
         let mut end = self.line_end(at);
@@ -304,10 +319,20 @@ impl<'a> Fields<'a> {
         Some((at, &self.raw[at..end]))
     }
 
+    /// Whether the header section ends at `at`: with an empty line.
+    fn is_end(&mut self, at: usize) -> bool {
+        self.body = self.body.or(match self.raw[at..] {
+            [b'\n', ..] => Some(at + 1),
+            [b'\r', b'\n', ..] => Some(at + 2),
+            _ => None,
+        });
+        self.body.is_some()
+    }
+
     /// Where the line that begins at `from` ends, its line feed included.
     #[inline]
     fn line_end(&self, from: usize) -> usize {
-        self.raw.get(from..).and_then(|rest| memchr(b'\n', rest)).map_or(self.raw.len(), |at| from + at + 1)
+        self.raw.get(from..).and_then(|rest| near(b'\n', rest)).map_or(self.raw.len(), |at| from + at + 1)
     }
 }
 
@@ -317,11 +342,6 @@ impl<'a> Iterator for Fields<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         self.line().map(|(at, line)| Field::new(at, line))
     }
-}
-
-fn trim_end(name: &[u8]) -> &[u8] {
-    let end = name.iter().rposition(|byte| !is_lws(*byte)).map_or(0, |last| last + 1);
-    &name[..end]
 }
 
 #[cfg(test)]

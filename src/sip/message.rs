@@ -1,40 +1,12 @@
 //! A SIP message: its bytes, and where in them the parts lie.
 
 use super::body::sdp_part;
-use super::grammar::{Commas, Parsed, decimal, lws, number, token, trim};
+use super::grammar::Commas;
 use super::header::{Fields, Headers, Values};
-use super::start::StartLine;
+use super::reading::Parts;
 use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
-use crate::base::limits;
 use bytes::Bytes;
-use memchr::{memchr, memrchr};
-use nom::Parser;
-use nom::combinator::all_consuming;
 use std::borrow::Cow;
-
-/// A part of the message.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Span {
-    pub(super) at: u32,
-    pub(super) len: u32,
-}
-
-impl Span {
-    /// Where `part`, a slice of `raw`, lies.
-    pub(super) fn of(raw: &[u8], part: &[u8]) -> Self {
-        let at = (part.as_ptr() as usize).wrapping_sub(raw.as_ptr() as usize);
-        if part.is_empty() || at > raw.len() { Self::default() } else { Self { at: at as u32, len: part.len() as u32 } }
-    }
-
-    fn in_raw(self, raw: &[u8]) -> &[u8] {
-        let at = self.at as usize;
-        raw.get(at..at + self.len as usize).unwrap_or_default()
-    }
-
-    fn is_empty(self) -> bool {
-        self.len == 0
-    }
-}
 
 /// A request or response. Cheap to move and to clone; the bytes are shared.
 ///
@@ -43,26 +15,7 @@ impl Span {
 #[derive(Clone, Debug)]
 pub struct Message {
     raw: Bytes,
-    facts: Facts,
-    method: Method,
-    cseq_method: Method,
-    status: u16,
-    via_count: u16,
-    cseq_number: Option<u32>,
-    content_length: Option<u64>,
-    /// Method of a request, method in the CSeq of a response.
-    method_name: Span,
-    /// Request-URI of a request, reason phrase of a response.
-    target: Span,
-    headers: u32,
-    body: Span,
-    call_id: Span,
-    branch: Span,
-    sent_by: Span,
-    from_tag: Span,
-    to_tag: Span,
-    from_uri: Span,
-    to_uri: Span,
+    parts: Parts,
 }
 
 impl Message {
@@ -72,11 +25,14 @@ impl Message {
     /// Bytes behind the body that Content-Length announces stay in [`Message::raw`] (RFC 3261 18.3).
     pub fn parse(raw: Bytes) -> Self {
         let raw = if u32::try_from(raw.len()).is_ok() { raw } else { raw.slice(..u32::MAX as usize) };
-        let mut reading = Reading::new(&raw);
-        reading.start_line();
-        reading.header_section();
-        let message = reading.finish();
-        Self { raw, ..message }
+        let parts = Parts::read(&raw);
+        Self { raw, parts }
+    }
+
+    /// Whether the readers of what is written as usual say of `raw` what the grammar says: they must, of any
+    /// bytes.
+    pub(crate) fn is_read_alike(raw: &[u8]) -> bool {
+        Parts::read(raw) == Parts::read_by_grammar(raw)
     }
 
     /// The bytes as given.
@@ -91,100 +47,100 @@ impl Message {
 
     /// Method of the request line; of a response, the CSeq method.
     pub fn method(&self) -> Method {
-        self.method
+        self.parts.method
     }
 
     /// Name of the method as written, also of unknown ones.
     pub fn method_name(&self) -> Cow<'_, str> {
-        match self.method {
-            Method::Other => String::from_utf8_lossy(self.method_name.in_raw(&self.raw)),
+        match self.parts.method {
+            Method::Other => String::from_utf8_lossy(self.parts.method_name.in_raw(&self.raw)),
             known => Cow::Borrowed(known.name()),
         }
     }
 
     /// Method in the CSeq; [`Method::Other`] also when it is missing.
     pub fn cseq_method(&self) -> Method {
-        self.cseq_method
+        self.parts.cseq_method
     }
 
     /// Number in the CSeq.
     pub fn cseq_number(&self) -> Option<u32> {
-        self.cseq_number
+        self.parts.cseq_number
     }
 
     /// Status code of a response, 100 to 699.
     pub fn status(&self) -> Option<u16> {
-        (self.status != 0).then_some(self.status)
+        (self.parts.status != 0).then_some(self.parts.status)
     }
 
     /// Reason phrase of a response.
     pub fn reason(&self) -> &[u8] {
-        if self.is_request() { b"" } else { self.target.in_raw(&self.raw) }
+        if self.is_request() { b"" } else { self.parts.target.in_raw(&self.raw) }
     }
 
     /// Request-URI of a request.
     pub fn request_uri(&self) -> &[u8] {
-        if self.is_request() { self.target.in_raw(&self.raw) } else { b"" }
+        if self.is_request() { self.parts.target.in_raw(&self.raw) } else { b"" }
     }
 
     /// Call-ID.
     pub fn call_id(&self) -> &[u8] {
-        self.call_id.in_raw(&self.raw)
+        self.parts.call_id.in_raw(&self.raw)
     }
 
     /// Branch of the top Via.
     pub fn branch(&self) -> &[u8] {
-        self.branch.in_raw(&self.raw)
+        self.parts.branch.in_raw(&self.raw)
     }
 
     /// `host[:port]` of the top Via, as written.
     pub fn sent_by(&self) -> &[u8] {
-        self.sent_by.in_raw(&self.raw)
+        self.parts.sent_by.in_raw(&self.raw)
     }
 
     /// Number of Via values, readable or not.
     pub fn via_count(&self) -> u16 {
-        self.via_count
+        self.parts.via_count
     }
 
     /// Tag of From.
     pub fn from_tag(&self) -> &[u8] {
-        self.from_tag.in_raw(&self.raw)
+        self.parts.from_tag.in_raw(&self.raw)
     }
 
     /// Tag of To.
     pub fn to_tag(&self) -> &[u8] {
-        self.to_tag.in_raw(&self.raw)
+        self.parts.to_tag.in_raw(&self.raw)
     }
 
     /// URI of From, without angle brackets and header parameters.
     pub fn from_uri(&self) -> &[u8] {
-        self.from_uri.in_raw(&self.raw)
+        self.parts.from_uri.in_raw(&self.raw)
     }
 
     /// URI of To, without angle brackets and header parameters.
     pub fn to_uri(&self) -> &[u8] {
-        self.to_uri.in_raw(&self.raw)
+        self.parts.to_uri.in_raw(&self.raw)
     }
 
     /// What follows the empty line, as far as Content-Length says.
     pub fn body(&self) -> &[u8] {
-        self.body.in_raw(&self.raw)
+        self.parts.body.in_raw(&self.raw)
     }
 
     /// Content-Length; `None` when it is missing or no number.
     pub fn content_length(&self) -> Option<u64> {
-        self.content_length
+        self.parts.content_length
     }
 
     /// Whether all of `facts` hold.
     pub fn has(&self, facts: Facts) -> bool {
-        self.facts.contains(facts)
+        self.parts.facts.contains(facts)
     }
 
     /// The header fields in order, also those that cannot be read.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(Fields::new(&self.raw, self.headers as usize))
+        Headers::new(Fields::new(&self.raw, self.parts.headers as usize))
     }
 
     /// Every value of that header, comma lists not split.
@@ -192,13 +148,13 @@ impl Message {
         if self.lacks(Facts::of(name)) {
             Values::none(name)
         } else {
-            Values::new(Fields::new(&self.raw, self.headers as usize), name)
+            Values::new(Fields::new(&self.raw, self.parts.headers as usize), name)
         }
     }
 
     /// Whether none of these headers is there. Headers of cut messages may be, though no fact says so.
     fn lacks(&self, headers: Facts) -> bool {
-        headers != Facts::default() && !self.facts.intersects(headers | Facts::CUT)
+        headers != Facts::default() && !self.parts.facts.intersects(headers | Facts::CUT)
     }
 
     /// The first value of that header.
@@ -213,10 +169,10 @@ impl Message {
 
     /// The second readable Via value: of whoever sent the request to the element that the top one names.
     pub fn second_via(&self) -> Option<Via<'_>> {
-        if self.via_count < 2 {
+        if self.parts.via_count < 2 {
             return None;
         }
-        if self.sent_by.is_empty() {
+        if self.parts.sent_by.is_empty() {
             return self.vias().nth(1);
         }
         // The top one was readable when the message was read.
@@ -275,190 +231,12 @@ impl Message {
 
     /// Where the header section begins.
     pub(super) fn headers_at(&self) -> usize {
-        self.headers as usize
+        self.parts.headers as usize
     }
 
     /// What is wrong with it, in order of the bytes.
     pub fn faults(&self) -> Vec<Fault> {
         fault::find(self)
-    }
-}
-
-/// Reads `number SP method`; the name of the method goes along.
-pub(super) fn cseq(value: &[u8]) -> Option<(u32, &[u8])> {
-    fn parts(input: &[u8]) -> Parsed<'_, (u64, &[u8], &[u8])> {
-        all_consuming((number, lws, token)).parse(input)
-    }
-    let (_, (number, _, method)) = parts(value).ok()?;
-    Some((u32::try_from(number).ok()?, method))
-}
-
-/// A message while it is being read.
-struct Reading<'a> {
-    raw: &'a [u8],
-    message: Message,
-    content_type: &'a [u8],
-}
-
-impl<'a> Reading<'a> {
-    fn new(raw: &'a [u8]) -> Self {
-        let message = Message {
-            raw: Bytes::new(),
-            facts: Facts::default(),
-            method: Method::Other,
-            cseq_method: Method::Other,
-            status: 0,
-            via_count: 0,
-            cseq_number: None,
-            content_length: None,
-            method_name: Span::default(),
-            target: Span::default(),
-            headers: 0,
-            body: Span::default(),
-            call_id: Span::default(),
-            branch: Span::default(),
-            sent_by: Span::default(),
-            from_tag: Span::default(),
-            to_tag: Span::default(),
-            from_uri: Span::default(),
-            to_uri: Span::default(),
-        };
-        Self { raw, message, content_type: b"" }
-    }
-
-    fn start_line(&mut self) {
-        let raw = self.raw;
-        let begin = raw.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(raw.len());
-        let end = memchr(b'\n', &raw[begin..]).map_or(raw.len(), |at| begin + at + 1);
-        self.message.headers = end as u32;
-        let line = trim(&raw[begin..end]);
-        match StartLine::parse(line) {
-            Some(StartLine::Request { method, uri, .. }) => {
-                self.message.method = Method::from_bytes(method);
-                self.message.method_name = Span::of(raw, method);
-                self.message.target = Span::of(raw, uri);
-            }
-            Some(StartLine::Response { status, reason, .. }) => {
-                self.message.facts |= Facts::RESPONSE;
-                self.message.target = Span::of(raw, reason);
-                match decimal(status) {
-                    Some(code @ 100..=699) => self.message.status = code as u16,
-                    _ => self.malformed(),
-                }
-            }
-            None => {
-                let response = line.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"SIP/"));
-                self.message.facts |= if response { Facts::RESPONSE } else { Facts::default() };
-                self.malformed();
-            }
-        }
-    }
-
-    fn malformed(&mut self) {
-        self.message.facts |= Facts::MALFORMED;
-    }
-
-    fn header_section(&mut self) {
-        let mut fields = Fields::new(self.raw, self.message.headers as usize);
-        let mut room = limits::HEADERS_PER_MESSAGE;
-        while let Some(field) = fields.next() {
-            if room > 0 && !fields.is_cut() {
-                room -= 1;
-                self.note(HeaderName::from_bytes(field.name), field.value);
-            }
-        }
-        match fields.body() {
-            Some(body) => self.body(body),
-            None => self.message.facts |= Facts::CUT,
-        }
-    }
-
-    fn note(&mut self, name: HeaderName, value: &'a [u8]) {
-        self.message.facts |= Facts::of(name);
-        match name {
-            HeaderName::Via => self.via(value),
-            HeaderName::From if self.message.from_uri.is_empty() => {
-                (self.message.from_uri, self.message.from_tag) = self.address(value);
-            }
-            HeaderName::To if self.message.to_uri.is_empty() => {
-                (self.message.to_uri, self.message.to_tag) = self.address(value);
-            }
-            HeaderName::CallId if self.message.call_id.is_empty() => {
-                self.message.call_id = Span::of(self.raw, value);
-            }
-            HeaderName::CSeq if self.message.cseq_number.is_none() => self.cseq(value),
-            HeaderName::ContentLength if self.message.content_length.is_none() => {
-                self.message.content_length = decimal(value);
-            }
-            HeaderName::ContentType if self.content_type.is_empty() => self.content_type = value,
-            _ => {}
-        }
-    }
-
-    fn via(&mut self, value: &'a [u8]) {
-        let first = self.message.via_count == 0;
-        let list = memchr(b',', value).is_some();
-        let count = if list { Commas::new(value).count().max(1) } else { 1 };
-        self.message.via_count = self.message.via_count.saturating_add(count.try_into().unwrap_or(u16::MAX));
-        if !first {
-            return;
-        }
-        match if list { Commas::new(value).next() } else { Some(value) }.and_then(Via::parse) {
-            Some(via) => {
-                self.message.branch = Span::of(self.raw, via.branch);
-                self.message.sent_by = Span::of(self.raw, via.sent_by);
-            }
-            None => self.malformed(),
-        }
-    }
-
-    fn address(&mut self, value: &'a [u8]) -> (Span, Span) {
-        let address = Address::parse(value).or_else(|| {
-            self.malformed();
-            // Quotes that do not pair still leave the URI and the tag, by which the dialog is known.
-            Address::parse(&value[memrchr(b'<', value)?..])
-        });
-        let address = address.unwrap_or_default();
-        (Span::of(self.raw, address.uri), Span::of(self.raw, address.tag()))
-    }
-
-    fn cseq(&mut self, value: &[u8]) {
-        let Some((number, method)) = cseq(value) else {
-            return self.malformed();
-        };
-        self.message.cseq_number = Some(number);
-        self.message.cseq_method = Method::from_bytes(method);
-        if !self.message.is_request() {
-            self.message.method = self.message.cseq_method;
-            self.message.method_name = Span::of(self.raw, method);
-        }
-    }
-
-    fn body(&mut self, at: usize) {
-        let present = &self.raw[at..];
-        let length = self.message.content_length.unwrap_or(present.len() as u64);
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > present.len() {
-            self.message.facts |= Facts::CUT;
-        }
-        let body = &present[..length.min(present.len())];
-        self.message.body = Span::of(self.raw, body);
-        if sdp_part(self.content_type, body).is_some() {
-            self.message.facts |= Facts::SDP;
-        }
-        let message = &self.message;
-        if message.via_count == 0
-            || message.call_id.is_empty()
-            || message.from_uri.is_empty()
-            || message.to_uri.is_empty()
-            || message.cseq_number.is_none()
-        {
-            self.malformed();
-        }
-    }
-
-    fn finish(self) -> Message {
-        self.message
     }
 }
 

@@ -1,0 +1,62 @@
+//! Counts instructions: runs itself under valgrind's callgrind, each case twice with different numbers of
+//! repetitions, so that start and preparation fall out of the difference. The counts are the same on a busy
+//! machine as on a quiet one.
+
+use super::harness::Harness;
+use std::hint::black_box;
+use std::process::Command;
+
+const FEW: u64 = 50;
+const MANY: u64 = 550;
+
+/// What is to be done with the cases.
+pub enum Count {
+    /// Run each once: that they work.
+    Try,
+    /// Count the instructions of each.
+    All,
+    /// The part that runs under valgrind: repeat one case.
+    One { name: String, times: u64 },
+}
+
+impl Count {
+    /// Reads the arguments: `cargo bench` gives `--bench`, this program gives `--one NAME TIMES` to itself.
+    pub fn from_args() -> Self {
+        let mut args = std::env::args().skip(1);
+        match (args.next().as_deref(), args.next(), args.next().and_then(|times| times.parse().ok())) {
+            (Some("--one"), Some(name), Some(times)) => Self::One { name, times },
+            _ if std::env::args().any(|arg| arg == "--bench") => Self::All,
+            _ => Self::Try,
+        }
+    }
+}
+
+impl Harness for Count {
+    fn case<T>(&mut self, name: &str, mut routine: impl FnMut() -> T) {
+        match self {
+            Self::Try => drop(black_box(routine())),
+            Self::All => {
+                println!("{:>9} instructions  {name}", (collect(name, MANY) - collect(name, FEW)) / (MANY - FEW))
+            }
+            Self::One { name: wanted, times } if wanted == name => {
+                (0..*times).for_each(|_| drop(black_box(routine())));
+            }
+            Self::One { .. } => {}
+        }
+    }
+}
+
+/// Instructions of the whole program that repeats a case.
+fn collect(name: &str, times: u64) -> u64 {
+    let program = std::env::current_exe().expect("the path of this program");
+    let run = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(program)
+        .args(["--one", name, &times.to_string()])
+        .env("RAYON_NUM_THREADS", "1")
+        .output()
+        .expect("valgrind, which counts: install it first");
+    let told = String::from_utf8_lossy(&run.stderr);
+    let collected = told.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    collected.unwrap_or_else(|| panic!("{told}"))
+}

@@ -1,0 +1,104 @@
+//! What is measured: each case does the work of one message, packet or call.
+
+use super::harness::Harness;
+use super::samples;
+use bytes::Bytes;
+use callflow::analysis::{Analysis, Analyzer, Options};
+use callflow::base::{Batch, LinkType, Timestamp};
+use callflow::capture::{self, More};
+use callflow::flow::{Catalog, Matcher};
+use callflow::rules::{self, Knowledge};
+use callflow::sip::{HeaderName, Message, Uri, probe};
+use callflow::{call, net};
+use std::hint::black_box;
+use std::path::Path;
+
+/// Every case, for one harness after the other.
+pub fn all(harness: &mut impl Harness) {
+    messages(harness);
+    packets(harness);
+    calls(harness);
+}
+
+fn messages(harness: &mut impl Harness) {
+    let invite = Bytes::from_static(samples::INVITE.as_bytes());
+    let ok = Bytes::from_static(samples::OK.as_bytes());
+    let register = Bytes::from_static(samples::REGISTER.as_bytes());
+    harness.case("probe: INVITE", || probe(black_box(&invite)));
+    harness.case("parse, hot path: INVITE", || Message::parse(black_box(invite.clone())));
+    harness.case("parse, hot path: 200 with two Vias", || Message::parse(black_box(ok.clone())));
+    harness.case("parse, hot path: REGISTER", || Message::parse(black_box(register.clone())));
+    harness.case("parse, full: INVITE with SDP", || full(black_box(invite.clone())));
+}
+
+/// Reads whatever the message says, each header as its type.
+pub fn full(raw: Bytes) -> usize {
+    let message = Message::parse(raw);
+    let mut read = 0;
+    for header in message.headers() {
+        read += usize::from(header.name != HeaderName::Other);
+    }
+    for via in message.vias() {
+        read += via.host.len() + via.branch.len();
+    }
+    for name in [HeaderName::From, HeaderName::To, HeaderName::Contact, HeaderName::RecordRoute] {
+        for address in message.addresses(name) {
+            read += address.display.len() + address.tag().len();
+            read += Uri::parse(address.uri).map_or(0, |uri| uri.user.len() + uri.host.len() + uri.params.len());
+        }
+    }
+    read += Uri::parse(message.request_uri()).map_or(0, |uri| uri.host.len());
+    read += message.header(HeaderName::Allow).map_or(0, |allow| allow.split(|byte| *byte == b',').count());
+    read + message
+        .sdp()
+        .map_or(0, |sdp| sdp.media.iter().map(|media| media.formats.len() + media.rtpmaps.len()).sum::<usize>())
+}
+
+fn packets(harness: &mut impl Harness) {
+    let sip = samples::INVITE.as_bytes();
+    let rtp = [0x80; 172];
+    let plain = samples::ethernet(&[8, 0], &samples::ipv4(17, &samples::udp(5060, sip)));
+    let voice = samples::ethernet(&[8, 0], &samples::ipv4(17, &samples::udp(16384, &rtp)));
+    let tagged = samples::ethernet(&[0x81, 0, 0, 7, 8, 0], &samples::ipv4(17, &samples::udp(5060, sip)));
+    let segment = samples::ethernet(&[8, 0], &samples::ipv4(6, &samples::tcp(5060, sip)));
+    for (name, frame) in [
+        ("decode: Ethernet, UDP, SIP", &plain),
+        ("decode: Ethernet, UDP, RTP", &voice),
+        ("decode: Ethernet, VLAN, UDP, SIP", &tagged),
+        ("decode: Ethernet, TCP, SIP", &segment),
+    ] {
+        harness.case(name, || payload(&net::decode(black_box(LinkType(1)), black_box(frame), frame.len() as u32)));
+    }
+}
+
+fn payload(decoded: &net::Decoded<'_>) -> usize {
+    match decoded {
+        net::Decoded::Datagram(datagram) => datagram.payload.len(),
+        net::Decoded::Segment(segment) => segment.payload.len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An answered call through one proxy, as captured at the proxy.
+fn calls(harness: &mut impl Harness) {
+    let analysis = analyse("testdata/captures/a10-session-one-proxy.pcap");
+    let members: Vec<_> = analysis.calls[0].messages.iter().map(|message| message.seen).collect();
+    let end = analysis.last.unwrap_or(Timestamp::default());
+    let mut matcher = Matcher::new(Catalog::built_in());
+    let flow = matcher.compare(analysis.view(0));
+    let knowledge = Knowledge::default();
+    harness.case("call: build", || call::build(black_box(&analysis.seen), &members, end));
+    harness.case("call: match flows", || matcher.compare(black_box(analysis.view(0))));
+    harness.case("call: rules", || rules::check_call(black_box(&analysis), 0, &flow, &knowledge));
+}
+
+fn analyse(path: &str) -> Analysis {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let mut source = capture::open(&[path]).source;
+    let mut analyzer = Analyzer::new(Options::default());
+    let mut batch = Batch::default();
+    while source.next_batch(&mut batch).expect("a capture of testdata") == More::More {
+        analyzer.push(&batch);
+    }
+    analyzer.finish()
+}
