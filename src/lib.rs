@@ -4,7 +4,8 @@
 //! The way of a packet: [`capture`] reads it from a file, [`analysis::Analyzer`] turns packets into calls
 //! (with [`net`] for links, IP, TCP and TLS, [`sip`] for messages, [`session`] for transactions and
 //! dialogs, [`call`] for what belongs together), [`flow`] compares each call with the reference flows
-//! of BCP 75 (RFC 3665), [`rules`] report deviations, [`report`] writes them down. [`cli`] is the
+//! of BCP 75 (RFC 3665), [`rules`] report deviations, [`story`] tells legs that are one call as one,
+//! [`report`] writes them down. [`cli`] is the
 //! program. Each module names only those before it; docs/ARCHITECTURE.md has the map.
 //!
 //! ```
@@ -42,3 +43,4 @@ pub mod report;
 pub mod rules;
 pub mod session;
 pub mod sip;
+pub mod story;

@@ -23,6 +23,8 @@ pub struct Options {
     pub key_log: Vec<u8>,
     /// UDP ports whose every datagram is SIP, however odd it looks.
     pub sip_ports: Vec<u16>,
+    /// Headers that hold the Call-ID of another leg, or one value on all legs of a call, beside the known ones.
+    pub leg_headers: Vec<String>,
 }
 
 /// Reads packets batch by batch. The result does not depend on how they are cut into batches nor on
@@ -127,7 +129,7 @@ impl Analyzer {
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
         agents::number_sendings(&mut self.analysis.seen, &self.relayed);
-        let Self { ids, mut analysis, skipped, .. } = self;
+        let Self { options, ids, mut analysis, skipped, .. } = self;
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
         let mut groups = call::group_messages(&analysis.seen, ids);
@@ -142,6 +144,7 @@ impl Analyzer {
         let packets = analysis.stats.packets;
         analysis.stats = Stats { packets, call_ids, skipped, ..counted };
         analysis.stats.count_calls(&calls);
+        analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
         analysis.calls = calls;
         note_repairs(&mut analysis);
         icmp::assign(&mut analysis);

@@ -10,7 +10,7 @@ pub use analyzer::{Analyzer, Options};
 pub use stats::{AddressPair, Skipped, Stats};
 
 use crate::base::{Anomalies, Idx, Timestamp};
-use crate::call::Call;
+use crate::call::{Call, Ties};
 use crate::session::{MessageNo, Seen};
 
 /// Everything that was understood of a capture; read-only from here on.
@@ -18,8 +18,10 @@ use crate::session::{MessageNo, Seen};
 pub struct Analysis {
     /// Every SIP message, in order of capture.
     pub seen: Vec<Seen>,
-    /// Calls, in order of their first message.
+    /// Calls, in order of their first message: one for each leg, until they are told as one.
     pub calls: Vec<Call>,
+    /// Which of them are legs of one call.
+    pub ties: Ties,
     /// Counts over the whole capture.
     pub stats: Stats,
     /// What was not understood.

@@ -1,13 +1,15 @@
 //! Who takes part in a call, and on which hops they speak to each other.
 
-use super::{Hop, Participant, Role};
+use super::{Call, Hop, Participant, Role};
 use crate::base::{Connection, Endpoint, Idx};
 use crate::session::{MessageNo, Seen, Transaction, Transactions};
 use crate::sip::{Facts, Method};
 use foldhash::fast::RandomState;
 use petgraph::graphmap::DiGraphMap;
 use petgraph::unionfind::UnionFind;
+use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// Participants and hops of a call, and for each message who sent it to whom on which hop.
 pub(super) struct Cast {
@@ -46,6 +48,31 @@ pub(super) fn cast(messages: &[&Seen], found: &Transactions) -> Cast {
     settle_hops(messages, found, &mut cast);
     settle_roles(messages, found, &mut cast);
     cast
+}
+
+/// The address at which `who` of `call` and `other_who` of `other` are the same element: an address with
+/// its port, or a host on which each of the calls has nobody else.
+pub(super) fn shared_address(
+    call: &Call,
+    who: Idx<Participant>,
+    other: &Call,
+    other_who: Idx<Participant>,
+) -> Option<IpAddr> {
+    /// Addresses of one element that are compared; a flood from passing ports has thousands.
+    const COMPARED: usize = 32;
+    let addresses = |call: &Call, who: Idx<Participant>| -> SmallVec<[Endpoint; 4]> {
+        call.participants[who.at()].addresses.iter().copied().take(COMPARED).collect()
+    };
+    let (ours, theirs) = (addresses(call, who), addresses(other, other_who));
+    if let Some(same) = ours.iter().find(|endpoint| theirs.contains(endpoint)) {
+        return Some(same.ip);
+    }
+    let alone = |call: &Call, who: Idx<Participant>, ip: IpAddr| {
+        let mut others = call.participants.iter().enumerate().filter(|(at, _)| *at != who.at());
+        !others.any(|(_, other)| other.addresses.iter().any(|endpoint| endpoint.ip == ip))
+    };
+    let hosts = ours.iter().map(|endpoint| endpoint.ip).filter(|ip| theirs.iter().any(|other| other.ip == *ip));
+    hosts.into_iter().find(|ip| alone(call, who, *ip) && alone(other, other_who, *ip))
 }
 
 /// Distinct endpoints, numbered from 0 in order of appearance.
@@ -331,7 +358,7 @@ fn settle_roles(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
 }
 
 /// An element that was seen to forward is a proxy whatever else it does.
-fn raise(participant: &mut Participant, role: Role) {
+pub(super) fn raise(participant: &mut Participant, role: Role) {
     let rank = |role: Role| match role {
         Role::Unknown => 0,
         Role::Ua => 1,

@@ -7,6 +7,7 @@ use crate::base::{Batch, Error};
 use crate::capture::{self, CaptureInfo, Filtered, More, Source};
 use crate::flow::{self, FlowMatch};
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
+use crate::story::{self, Story};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -66,7 +67,8 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         None => opened.source,
         Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
     };
-    let mut analyzer = Analyzer::new(Options { key_log, sip_ports: input.decode_as.clone() });
+    let mut analyzer =
+        Analyzer::new(Options { key_log, sip_ports: input.decode_as.clone(), leg_headers: input.leg_header.clone() });
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
@@ -74,6 +76,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all(&analysis);
     let findings = rules::check_with(&analysis, &flows, &knowledge);
+    let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
     Ok(Outcome { captures, analysis, flows, findings, unread })
 }
 

@@ -4,7 +4,7 @@ use super::json_layout::{Document, Line};
 use super::{Format, Report, Style, fingerprint, time, words};
 use crate::analysis::{CallView, Stats};
 use crate::base::{Anomalies, Idx, Transport};
-use crate::call::Participant;
+use crate::call::{Leg, Participant, Related, Tie};
 use crate::capture::{CaptureInfo, link_type_name};
 use crate::flow::{FlowMatch, Missing};
 use crate::rules::{Finding, MissingMessage};
@@ -250,6 +250,8 @@ struct CallJson<'a> {
     outcome: &'static str,
     final_status: Option<u16>,
     participants: Vec<ParticipantView>,
+    legs: Vec<LegView<'a>>,
+    related: Vec<RelatedView>,
     messages: Vec<MessageView<'a>>,
     reference: Option<ReferenceView<'a>>,
     findings: &'a [usize],
@@ -269,6 +271,8 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         outcome: call.outcome.name(),
         final_status: call.final_status,
         participants: call.participants.iter().enumerate().map(participant_view).collect(),
+        legs: call.legs.iter().map(|leg| leg_view(view, leg)).collect(),
+        related: call.related.iter().map(related_view).collect(),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
         reference: flow.map(reference_view),
         findings: report.positions_of(view.number),
@@ -283,6 +287,51 @@ fn call_ids(view: CallView<'_>) -> Vec<Cow<'_, str>> {
         .filter(|id| met.insert(*id))
         .map(String::from_utf8_lossy)
         .collect()
+}
+
+/// One leg of a call that has several.
+#[derive(serde::Serialize)]
+struct LegView<'a> {
+    call_id: Cow<'a, str>,
+    messages: Vec<usize>,
+    outcome: &'static str,
+    final_status: Option<u16>,
+    flow: Option<&'static str>,
+    joined_to: Option<Cow<'a, str>>,
+    confidence: Option<u8>,
+    evidence: Vec<String>,
+}
+
+fn leg_view<'a>(view: CallView<'a>, leg: &Leg) -> LegView<'a> {
+    let tie = leg.tie.as_ref();
+    LegView {
+        call_id: words::leg_id(view, leg),
+        messages: leg.messages.iter().map(|no| number(*no)).collect(),
+        outcome: leg.outcome.name(),
+        final_status: leg.final_status,
+        flow: leg.flow,
+        joined_to: tie.and_then(|(before, _)| view.call.legs.get(*before)).map(|before| words::leg_id(view, before)),
+        confidence: tie.map(|(_, tie)| tie.confidence),
+        evidence: tie.map(|(_, tie)| evidence(tie)).unwrap_or_default(),
+    }
+}
+
+fn evidence(tie: &Tie) -> Vec<String> {
+    tie.clues.iter().map(ToString::to_string).collect()
+}
+
+/// Another call that may be more of the same.
+#[derive(serde::Serialize)]
+struct RelatedView {
+    call: usize,
+    confidence: u8,
+    rivalled: bool,
+    evidence: Vec<String>,
+}
+
+fn related_view(related: &Related) -> RelatedView {
+    let Related { call, tie, rivalled } = related;
+    RelatedView { call: call + 1, confidence: tie.confidence, rivalled: *rivalled, evidence: evidence(tie) }
 }
 
 #[derive(serde::Serialize)]

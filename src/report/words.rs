@@ -4,8 +4,9 @@ use super::escape;
 use super::style::shorten;
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::{Kind, Outcome, Participant, Role};
+use crate::call::{Kind, Leg, Outcome, Participant, Role, Tie};
 use crate::sip::{Facts, Message, Method};
+use std::borrow::Cow;
 
 /// Reason phrases are cut to this many columns; some servers write sentences.
 const REASON: usize = 30;
@@ -80,6 +81,17 @@ pub(super) fn short_uri(uri: &str) -> String {
         empty if empty.is_empty() => "(nobody)".to_owned(),
         told => shorten(&told, 60, "…"),
     }
+}
+
+/// Call-ID of a leg.
+pub(super) fn leg_id<'a>(view: CallView<'a>, leg: &Leg) -> Cow<'a, str> {
+    leg.messages.first().map_or(Cow::Borrowed(""), |no| String::from_utf8_lossy(view.sip(*no).call_id()))
+}
+
+/// Why legs are one call, strongest reasons first: "97 % sure: same Session-ID ..., same caller bob".
+pub(super) fn tie(tie: &Tie) -> String {
+    let reasons: Vec<String> = tie.clues.iter().map(|clue| escape::text(&clue.to_string()).into_owned()).collect();
+    format!("{} % sure: {}", tie.confidence, reasons.join(", "))
 }
 
 /// What a participant is in this call: "caller", "proxy", "registrar", ...
