@@ -75,12 +75,16 @@ impl Clue {
         matches!(self, Self::Rang(_) | Self::Answered(_) | Self::Refused(..) | Self::Cancelled(_) | Self::Released(_))
     }
 
-    /// Whether it is about who, not only about when.
-    pub fn is_identity(&self) -> bool {
-        matches!(
-            self,
-            Self::Caller(_) | Self::Callee(_) | Self::Diverted(_) | Self::SdpOrigin | Self::Media | Self::CallIdPart(_)
-        )
+    /// The kind of identity that it is about, as a bit; 0 when it is only about when.
+    pub fn identity(&self) -> u8 {
+        match self {
+            Self::Caller(_) => 1,
+            Self::Callee(_) | Self::Diverted(_) => 1 << 1,
+            Self::SdpOrigin => 1 << 2,
+            Self::Media => 1 << 3,
+            Self::CallIdPart(_) => 1 << 4,
+            _ => 0,
+        }
     }
 }
 

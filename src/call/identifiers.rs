@@ -33,7 +33,7 @@ const PART: usize = 16;
 const AFFIX: usize = 40;
 
 /// Something that two legs may share.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum Key {
     /// A half of a Session-ID, in lower case.
     SessionId(Bytes),

@@ -43,6 +43,11 @@ impl Tie {
         Self { clues, confidence }
     }
 
+    /// Which kinds of identity the legs have in common, a bit for each.
+    fn identity(&self) -> u8 {
+        self.clues.iter().fold(0, |all, clue| all | clue.identity())
+    }
+
     /// Whether one element ended one leg and opened the other.
     pub fn is_b2bua(&self) -> bool {
         self.clues.iter().any(|clue| matches!(clue, Clue::Meets(..)))
@@ -125,7 +130,7 @@ impl Finder<'_> {
                 pairs.extend(others.map(|(b, _)| (*a, *b, *key)));
             }
         }
-        pairs.sort_unstable_by_key(|(a, b, _)| (*a, *b));
+        pairs.sort_unstable();
         for (a, b, key) in pairs {
             if self.overlap(a, b) && !self.parallel(a, b) {
                 let clue = self.clue_of(key, a, b, identifiers);
@@ -362,10 +367,14 @@ fn propose<'a>(sides: &[Side<'a>], index: &Index<'a>, b: usize) -> Option<Propos
     let candidates = index.candidates(b, &sides[b]);
     let mut ties: Vec<(usize, Tie)> =
         candidates.into_iter().filter_map(|a| Some((a, tie(&sides[a], &sides[b])?))).collect();
-    ties.sort_by_key(|(a, tie)| (std::cmp::Reverse(tie.confidence), std::cmp::Reverse(*a)));
+    ties.sort_by_key(|(a, tie)| std::cmp::Reverse((tie.identity().count_ones(), tie.confidence, *a)));
     let mut ties = ties.into_iter();
     let (a, tie) = ties.next()?;
-    let rival = ties.next().map_or(0, |(_, tie)| tie.confidence);
+    // Who has less in common with it and nothing else is no rival, however well the times fit.
+    let known = tie.identity();
+    let rivals =
+        ties.map(|(_, other)| other).filter(|other| other.identity() == known || other.identity() & !known != 0);
+    let rival = rivals.map(|other| other.confidence).max().unwrap_or(0);
     let stands_out = rival < SURE && (100 - rival) >= 2 * (100 - tie.confidence);
     let is_cause = tie.clues.iter().any(Clue::is_cause);
     let sure = tie.confidence >= SURE && is_cause && stands_out;
@@ -377,5 +386,6 @@ fn tie(a: &Side<'_>, b: &Side<'_>) -> Option<Tie> {
     let mut clues = affinity::clues(a, b)?;
     let part = common_part(a.invite.call_id(), b.invite.call_id());
     clues.extend(part.map(|part| Clue::CallIdPart(Bytes::copy_from_slice(part))));
-    clues.iter().any(Clue::is_identity).then(|| Tie::new(clues))
+    let tie = Tie::new(clues);
+    (tie.identity() != 0).then_some(tie)
 }

@@ -19,6 +19,7 @@ mod digest;
 mod docs;
 mod encapsulations;
 mod hostile;
+mod legs;
 mod messages;
 mod order;
 mod rules;

@@ -1,5 +1,6 @@
 //! From a `.trace` text to packets and through the whole pipeline.
 
+pub mod legs;
 pub mod packets;
 pub mod trace;
 
@@ -8,6 +9,7 @@ use callflow::base::Batch;
 use callflow::capture::{self, More, Source};
 use callflow::flow::FlowMatch;
 use callflow::rules::{self, Finding};
+use callflow::story::Story;
 use std::path::{Path, PathBuf};
 
 /// What the program makes of some packets.
@@ -35,6 +37,7 @@ pub fn judge(analyzer: Analyzer) -> Told {
     let analysis = analyzer.finish();
     let flows = callflow::flow::match_all(&analysis);
     let findings = rules::check(&analysis, &flows);
+    let Story { analysis, flows, findings } = callflow::story::tell(analysis, flows, findings);
     Told { analysis, flows, findings }
 }
 
