@@ -2,7 +2,7 @@
 //! only in who fills the batches.
 
 use super::intake::{Chunk, Item, Origin, Raw, Sort, sort, sort_datagram};
-use super::{Analysis, Skipped, Stats, agents, icmp};
+use super::{Analysis, Skipped, Stats, agents, icmp, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -87,6 +87,7 @@ impl Analyzer {
             self.analysis.first.get_or_insert(packet.time);
             self.analysis.first = self.analysis.first.min(Some(packet.time));
             self.analysis.last = self.analysis.last.max(Some(packet.time));
+            points::note(&mut self.analysis.points, packet);
         }
         self.analysis.stats.packets += batch.packets.len() as u64;
         let ports = &self.options.sip_ports;
@@ -129,7 +130,10 @@ impl Analyzer {
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
         agents::number_sendings(&mut self.analysis.seen, &self.relayed);
-        let Self { options, ids, mut analysis, skipped, .. } = self;
+        let Self { options, mut ids, mut analysis, skipped, .. } = self;
+        if let Some(anew) = points::compare(&mut analysis) {
+            ids = anew;
+        }
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
         let mut groups = call::group_messages(&analysis.seen, ids);

@@ -182,6 +182,6 @@ impl Origin {
 impl Raw {
     pub(super) fn parse(self) -> Seen {
         let Self { bytes, frames, time, connection, ip_id, interface, agent: _ } = self;
-        Seen { message: Message::parse(bytes), frames, time, connection, ip_id, interface }
+        Seen { message: Message::parse(bytes), frames, time, connection, ip_id, interface, unseen_at: None }
     }
 }

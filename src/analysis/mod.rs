@@ -4,9 +4,11 @@ mod agents;
 mod analyzer;
 mod icmp;
 mod intake;
+mod points;
 mod stats;
 
 pub use analyzer::{Analyzer, Options};
+pub use points::{Clock, Point};
 pub use stats::{AddressPair, Skipped, Stats};
 
 use crate::base::{Anomalies, Idx, Timestamp};
@@ -28,6 +30,8 @@ pub struct Analysis {
     pub anomalies: Anomalies,
     /// ICMP errors that quote SIP: what could not be delivered, and what said so.
     pub icmp: Vec<IcmpReport>,
+    /// Files and interfaces at which packets were recorded; [`Seen::interface`] is a position here.
+    pub points: Vec<Point>,
     /// Time of the first packet (of any kind).
     pub first: Option<Timestamp>,
     /// Time of the last packet (of any kind).

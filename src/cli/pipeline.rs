@@ -4,7 +4,7 @@ use super::args::InputArgs;
 use super::say;
 use crate::analysis::{Analysis, Analyzer, Options};
 use crate::base::{Batch, Error};
-use crate::capture::{self, CaptureInfo, Filtered, More, Source};
+use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
 use crate::flow::{self, FlowMatch};
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
 use crate::story::{self, Story};
@@ -73,11 +73,24 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
     let captures = source.captures().to_vec();
+    analysis.name_points(|point| label(&captures, source.point(point)));
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all(&analysis);
     let findings = rules::check_with(&analysis, &flows, &knowledge);
     let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
     Ok(Outcome { captures, analysis, flows, findings, unread })
+}
+
+/// An observation point as people know it: the file, and the interface where the file has several.
+fn label(captures: &[CaptureInfo], (capture, interface): (usize, u32)) -> String {
+    let Some(info) = captures.get(capture) else {
+        return format!("observation point {interface}");
+    };
+    match info.interfaces.get(interface as usize).filter(|_| info.interfaces.len() > 1) {
+        Some(InterfaceInfo { name: Some(name), .. }) => format!("{} {name}", info.path),
+        Some(_) => format!("{} interface {interface}", info.path),
+        None => info.path.clone(),
+    }
 }
 
 /// Gives all packets to the analyzer; whether all could be read.

@@ -104,6 +104,7 @@ fn seen(at: usize, message: &Printed) -> Seen {
         connection: Connection { src: endpoint(message.from), dst: endpoint(message.to), transport: message.transport },
         ip_id: at as u16 + 1,
         interface: 0,
+        unseen_at: None,
     }
 }
 

@@ -4,7 +4,7 @@ use super::json_layout::{Document, Line};
 use super::{Format, Report, Style, fingerprint, time, words};
 use crate::analysis::{CallView, Stats};
 use crate::base::{Anomalies, Idx, Transport};
-use crate::call::{Leg, Participant, Related, Tie};
+use crate::call::{Forwarded, Leg, Participant, Related, Tie, forwarded};
 use crate::capture::{CaptureInfo, link_type_name};
 use crate::flow::{FlowMatch, Missing};
 use crate::rules::{Finding, MissingMessage};
@@ -253,6 +253,7 @@ struct CallJson<'a> {
     legs: Vec<LegView<'a>>,
     related: Vec<RelatedView>,
     messages: Vec<MessageView<'a>>,
+    forwarded: Vec<ForwardedView>,
     reference: Option<ReferenceView<'a>>,
     findings: &'a [usize],
 }
@@ -274,6 +275,7 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         legs: call.legs.iter().map(|leg| leg_view(view, leg)).collect(),
         related: call.related.iter().map(related_view).collect(),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
+        forwarded: forwarded(call, |no| view.seen(no).time).iter().map(forwarded_view).collect(),
         reference: flow.map(reference_view),
         findings: report.positions_of(view.number),
     }
@@ -374,6 +376,7 @@ struct MessageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<usize>,
     step: Option<&'static str>,
+    unseen_at: Option<&'a str>,
 }
 
 fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
@@ -398,6 +401,25 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
         }),
         of: place.copy.map(|copy| number(copy.of)),
         step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
+        unseen_at: words::unseen_at(view, no),
+    }
+}
+
+/// A message on two hops.
+#[derive(serde::Serialize)]
+struct ForwardedView {
+    by: String,
+    received: usize,
+    sent: usize,
+    delay: f64,
+}
+
+fn forwarded_view(one: &Forwarded) -> ForwardedView {
+    ForwardedView {
+        by: participant_id(one.by),
+        received: number(one.received),
+        sent: number(one.sent),
+        delay: one.delay as f64 / 1e9,
     }
 }
 

@@ -5,6 +5,7 @@ use super::style::shorten;
 use crate::analysis::CallView;
 use crate::base::Idx;
 use crate::call::{Kind, Leg, Outcome, Participant, Role, Tie};
+use crate::session::MessageNo;
 use crate::sip::{Facts, Message, Method};
 use std::borrow::Cow;
 
@@ -81,6 +82,12 @@ pub(super) fn short_uri(uri: &str) -> String {
         empty if empty.is_empty() => "(nobody)".to_owned(),
         told => shorten(&told, 60, "…"),
     }
+}
+
+/// The observation point that should have seen a message and did not.
+pub(super) fn unseen_at(view: CallView<'_>, no: MessageNo) -> Option<&str> {
+    let point = view.seen(no).unseen_at?;
+    view.analysis.points.get(point as usize).map(|point| point.label.as_str())
 }
 
 /// Call-ID of a leg.

@@ -51,13 +51,31 @@ fn same_answer(earlier: &Seen, later: &Seen) -> bool {
 /// two requests within a millisecond. Where the header carries no identification, `resent` says that
 /// the other side's repetition explains a second sending.
 pub(super) fn captured_twice(earlier: &Seen, later: &Seen, resent: bool) -> bool {
-    if later.connection != earlier.connection
-        || later.connection.transport != Transport::Udp
-        || later.ip_id != earlier.ip_id
-    {
+    if later.interface != earlier.interface && later.ip_id == 0 {
         return false;
     }
     let gap = later.time.since(earlier.time);
     let possible = if later.ip_id == 0 { gap < SAME_INSTANT && !resent } else { gap < SAME_DATAGRAM };
-    possible && later.message.raw() == earlier.message.raw()
+    possible && same_datagram(earlier, later)
+}
+
+fn same_datagram(earlier: &Seen, later: &Seen) -> bool {
+    later.connection == earlier.connection
+        && later.connection.transport == Transport::Udp
+        && later.ip_id == earlier.ip_id
+        && later.message.raw() == earlier.message.raw()
+}
+
+/// Whether `later` is one of the sendings that another observation point saw before: without an
+/// identification only their number tells. Each point sees each sending once, so that the one which is
+/// behind catches up. `earlier` has the newest first.
+pub(super) fn catches_up<'a>(earlier: impl Iterator<Item = &'a Seen> + Clone, later: &Seen) -> bool {
+    if later.ip_id != 0 {
+        return false;
+    }
+    let of =
+        |point: u32| earlier.clone().filter(move |seen| seen.interface == point && same_datagram(seen, later)).count();
+    let elsewhere = |seen: &&Seen| seen.interface != later.interface && later.time.since(seen.time) < SAME_DATAGRAM;
+    let other = earlier.clone().filter(elsewhere).find(|seen| same_datagram(seen, later));
+    other.is_some_and(|other| of(later.interface) < of(other.interface))
 }

@@ -18,6 +18,8 @@ pub struct Seen {
     pub ip_id: u16,
     /// Observation point: interface of the capture.
     pub interface: u32,
+    /// Another observation point of the same hop, which was recording and did not see it.
+    pub unseen_at: Option<u32>,
 }
 
 /// Number of a message within its call, in order of capture, from 0.
