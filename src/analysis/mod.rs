@@ -11,7 +11,7 @@ pub use analyzer::{Analyzer, Options};
 pub use points::{Clock, Point};
 pub use stats::{AddressPair, Skipped, Stats};
 
-use crate::base::{Anomalies, Idx, Timestamp};
+use crate::base::{Anomalies, Idx, Names, Timestamp};
 use crate::call::{Call, Ties};
 use crate::session::{MessageNo, Seen};
 
@@ -32,6 +32,8 @@ pub struct Analysis {
     pub icmp: Vec<IcmpReport>,
     /// Files and interfaces at which packets were recorded; [`Seen::interface`] is a position here.
     pub points: Vec<Point>,
+    /// What addresses are called.
+    pub names: Names,
     /// Time of the first packet (of any kind).
     pub first: Option<Timestamp>,
     /// Time of the last packet (of any kind).

@@ -27,6 +27,8 @@ pub const LEG_HEADERS: [&str; 9] = [
 const VALUE: std::ops::RangeInclusive<usize> = 6..=256;
 /// How long after a REFER its INVITE comes: somebody may have to agree first.
 const REFERRED: Duration = Duration::from_secs(64);
+/// REFERs of one leg that are looked at.
+const REFERS: usize = 8;
 /// Shortest Call-ID, or part of one before its host, that is no chance.
 const PART: usize = 16;
 /// Longest piece that an element puts before or behind it.
@@ -83,13 +85,13 @@ impl Identifiers {
         let invite = side.invite;
         for header in invite.headers() {
             match header.name {
-                HeaderName::SessionId => all.session_id(side, header.value),
+                HeaderName::SessionId if all.shared.is_empty() => all.session_id(side, header.value),
                 HeaderName::Replaces => all.names_dialog("Replaces", invite, header.value),
                 HeaderName::Other => all.other(invite, header.raw_name, header.value, headers),
                 _ => {}
             }
         }
-        for transaction in side.leg.transactions.iter().filter(|t| t.method == Method::Refer) {
+        for transaction in side.leg.transactions.iter().filter(|t| t.method == Method::Refer).take(REFERS) {
             if let Some(request) = transaction.request {
                 all.refer(side, request);
             }

@@ -286,7 +286,9 @@ impl Finder<'_> {
         }
         let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
         groups.retain(|group| group.len() <= limits::LEGS_OF_A_CALL);
-        groups.iter_mut().for_each(|group| group.sort_unstable());
+        for group in &mut groups {
+            group.sort_unstable();
+        }
         groups.sort_unstable();
         Ties { graph, groups, hints: self.hints }
     }

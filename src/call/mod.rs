@@ -10,6 +10,7 @@ mod legs;
 mod order;
 mod outcome;
 mod participants;
+mod profile;
 mod side;
 mod weave;
 
@@ -20,6 +21,7 @@ pub use forwarded::{Forwarded, forwarded};
 pub use identifiers::LEG_HEADERS;
 pub use legs::{Hint, Tie, Ties, tie_legs};
 pub use order::Reordered;
+pub use profile::{Profile, profiles};
 pub use weave::{Places, Woven, weave};
 
 use crate::base::{Endpoint, Idx, Timestamp};
@@ -128,6 +130,8 @@ pub enum Role {
     Proxy,
     /// Answers 3xx.
     Redirect,
+    /// Rewrites addresses in messages that it sends on, without a Via of its own.
+    Alg,
     /// Ends one leg and starts another.
     B2bua,
     /// Cannot be told.
@@ -142,6 +146,7 @@ impl Role {
             Self::Registrar => "registrar",
             Self::Proxy => "proxy",
             Self::Redirect => "redirect",
+            Self::Alg => "alg",
             Self::B2bua => "b2bua",
             Self::Unknown => "unknown",
         }

@@ -3,7 +3,7 @@
 use super::{Call, Hop, Participant, Role};
 use crate::base::{Connection, Endpoint, Idx};
 use crate::session::{MessageNo, Seen, Transaction, Transactions};
-use crate::sip::{Facts, Method};
+use crate::sip::{Facts, Message, Method};
 use foldhash::fast::RandomState;
 use petgraph::graphmap::DiGraphMap;
 use petgraph::unionfind::UnionFind;
@@ -47,6 +47,7 @@ pub(super) fn cast(messages: &[&Seen], found: &Transactions) -> Cast {
     }
     settle_hops(messages, found, &mut cast);
     settle_roles(messages, found, &mut cast);
+    settle_gateways(messages, found, &mut cast);
     cast
 }
 
@@ -58,7 +59,7 @@ pub(super) fn shared_address(
     other: &Call,
     other_who: Idx<Participant>,
 ) -> Option<IpAddr> {
-    /// Addresses of one element that are compared; a flood from passing ports has thousands.
+    /// Addresses of one element, and elements of one call, that are compared; a flood has thousands.
     const COMPARED: usize = 32;
     let addresses = |call: &Call, who: Idx<Participant>| -> SmallVec<[Endpoint; 4]> {
         call.participants[who.at()].addresses.iter().copied().take(COMPARED).collect()
@@ -69,7 +70,8 @@ pub(super) fn shared_address(
     }
     let alone = |call: &Call, who: Idx<Participant>, ip: IpAddr| {
         let mut others = call.participants.iter().enumerate().filter(|(at, _)| *at != who.at());
-        !others.any(|(_, other)| other.addresses.iter().any(|endpoint| endpoint.ip == ip))
+        call.participants.len() <= COMPARED
+            && !others.any(|(_, other)| other.addresses.iter().any(|endpoint| endpoint.ip == ip))
     };
     let hosts = ours.iter().map(|endpoint| endpoint.ip).filter(|ip| theirs.iter().any(|other| other.ip == *ip));
     hosts.into_iter().find(|ip| alone(call, who, *ip) && alone(other, other_who, *ip))
@@ -357,6 +359,28 @@ fn settle_roles(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
     }
 }
 
+/// A message that goes on from another address with the same branch and no Via of whoever sends it on was not
+/// passed on by a proxy (RFC 3261 16.6 item 8), but rewritten on its way: by an application level gateway.
+fn settle_gateways(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
+    type Key<'a> = (&'a [u8], u32, Method, Idx<Participant>);
+    let mut senders: HashMap<Key<'_>, (Idx<Participant>, &Message), RandomState> = HashMap::default();
+    for transaction in &found.all {
+        let Some(no) = transaction.request else {
+            continue;
+        };
+        let message = &messages[no.at()].message;
+        let (client, server, _) = cast.of_message[no.at()];
+        if !message.branch().starts_with(b"z9hG4bK") {
+            continue;
+        }
+        let key = (message.branch(), transaction.cseq, transaction.method, server);
+        let (inside, before) = *senders.entry(key).or_insert((client, message));
+        if inside != client && before.via_count() == message.via_count() && before.raw() != message.raw() {
+            raise(&mut cast.participants[client.at()], Role::Alg);
+        }
+    }
+}
+
 /// An element that was seen to forward is a proxy whatever else it does.
 pub(super) fn raise(participant: &mut Participant, role: Role) {
     let rank = |role: Role| match role {
@@ -364,8 +388,9 @@ pub(super) fn raise(participant: &mut Participant, role: Role) {
         Role::Ua => 1,
         Role::Redirect => 2,
         Role::Registrar => 3,
-        Role::B2bua => 4,
-        Role::Proxy => 5,
+        Role::Alg => 4,
+        Role::B2bua => 5,
+        Role::Proxy => 6,
     };
     if rank(role) > rank(participant.role) {
         participant.role = role;

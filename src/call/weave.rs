@@ -60,7 +60,7 @@ impl Places {
     fn of_transaction(&self, transaction: Transaction) -> Transaction {
         let number = |no: Option<MessageNo>| no.map(|no| self.message(no));
         Transaction {
-            messages: transaction.messages.iter().map(|no| self.message(*no)).collect(),
+            messages: transaction.messages.into_iter().map(|no| self.message(no)).collect(),
             request: number(transaction.request),
             provisional: number(transaction.provisional),
             final_response: number(transaction.final_response),

@@ -6,7 +6,7 @@ use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
 use crate::report::ladder::Ladder;
-use crate::report::{FORMATS, Report, count, draw, heading, short_finding, show, stats, table};
+use crate::report::{FORMATS, Report, count, draw, heading, participants, short_finding, show, stats, table};
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
@@ -37,6 +37,7 @@ pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, St
                 writeln!(output.out)?;
             }
             heading(report, view, output.style, &mut output.out)?;
+            participants(view, output.style, &mut output.out)?;
             writeln!(output.out)?;
             draw(&Ladder::new(report, view), output.style, 2, &mut output.out)?;
             for finding in report.findings_of(view.number) {

@@ -3,12 +3,13 @@
 use super::args::InputArgs;
 use super::say;
 use crate::analysis::{Analysis, Analyzer, Options};
-use crate::base::{Batch, Error};
+use crate::base::{BadName, Batch, Error, Names};
 use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
 use crate::flow::{self, FlowMatch};
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
 use crate::story::{self, Story};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         }
     };
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
+    let names = input.names.as_deref().map(names).transpose()?.unwrap_or_default();
     let opened = capture::open(files);
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
@@ -73,10 +75,18 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
     let captures = source.captures().to_vec();
+    analysis.names = names;
     analysis.name_points(|point| label(&captures, source.point(point)));
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all(&analysis);
-    let findings = rules::check_with(&analysis, &flows, &knowledge);
+    let mut findings = rules::check_with(&analysis, &flows, &knowledge);
+    for finding in &mut findings {
+        for text in [&mut finding.summary, &mut finding.detail] {
+            if let Cow::Owned(told) = analysis.names.annotate(text) {
+                *text = told;
+            }
+        }
+    }
     let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
     Ok(Outcome { captures, analysis, flows, findings, unread })
 }
@@ -130,6 +140,13 @@ fn passwords(path: &Path) -> Result<Passwords, Error> {
         std::fs::read(path).map_err(|source| Error::Usage(format!("--passwords {}: {source}", path.display())))?;
     let told = |bad: BadLine| Error::Usage(format!("--passwords {}:{}: {}", path.display(), bad.line, bad.why));
     Passwords::parse(&text).map_err(told)
+}
+
+/// Reads the file of `--names`.
+fn names(path: &Path) -> Result<Names, Error> {
+    let text = std::fs::read(path).map_err(|source| Error::Usage(format!("--names {}: {source}", path.display())))?;
+    let told = |bad: BadName| Error::Usage(format!("--names {}:{}: {}", path.display(), bad.line, bad.why));
+    Names::parse(&text).map_err(told)
 }
 
 /// A bar on a terminal for long input; else nothing.

@@ -1,10 +1,13 @@
 //! JSON and NDJSON, version 1: views of their own, so that the types within may change (docs/json.md).
 
+use super::json_call::{
+    ForwardedView, LegView, ParticipantView, RelatedView, forwarded_views, leg_views, participant_views, related_views,
+};
 use super::json_layout::{Document, Line};
 use super::{Format, Report, Style, fingerprint, time, words};
 use crate::analysis::{CallView, Stats};
 use crate::base::{Anomalies, Idx, Transport};
-use crate::call::{Forwarded, Leg, Participant, Related, Tie, forwarded};
+use crate::call::Participant;
 use crate::capture::{CaptureInfo, link_type_name};
 use crate::flow::{FlowMatch, Missing};
 use crate::rules::{Finding, MissingMessage};
@@ -250,12 +253,12 @@ struct CallJson<'a> {
     outcome: &'static str,
     final_status: Option<u16>,
     participants: Vec<ParticipantView>,
-    legs: Vec<LegView<'a>>,
-    related: Vec<RelatedView>,
     messages: Vec<MessageView<'a>>,
-    forwarded: Vec<ForwardedView>,
     reference: Option<ReferenceView<'a>>,
     findings: &'a [usize],
+    legs: Vec<LegView<'a>>,
+    related: Vec<RelatedView>,
+    forwarded: Vec<ForwardedView>,
 }
 
 fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
@@ -271,13 +274,13 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         end: time::rfc3339(call.end),
         outcome: call.outcome.name(),
         final_status: call.final_status,
-        participants: call.participants.iter().enumerate().map(participant_view).collect(),
-        legs: call.legs.iter().map(|leg| leg_view(view, leg)).collect(),
-        related: call.related.iter().map(related_view).collect(),
+        participants: participant_views(view),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
-        forwarded: forwarded(call, |no| view.seen(no).time).iter().map(forwarded_view).collect(),
         reference: flow.map(reference_view),
         findings: report.positions_of(view.number),
+        legs: leg_views(view),
+        related: related_views(view),
+        forwarded: forwarded_views(view),
     }
 }
 
@@ -291,70 +294,7 @@ fn call_ids(view: CallView<'_>) -> Vec<Cow<'_, str>> {
         .collect()
 }
 
-/// One leg of a call that has several.
-#[derive(serde::Serialize)]
-struct LegView<'a> {
-    call_id: Cow<'a, str>,
-    messages: Vec<usize>,
-    outcome: &'static str,
-    final_status: Option<u16>,
-    flow: Option<&'static str>,
-    joined_to: Option<Cow<'a, str>>,
-    confidence: Option<u8>,
-    evidence: Vec<String>,
-}
-
-fn leg_view<'a>(view: CallView<'a>, leg: &Leg) -> LegView<'a> {
-    let tie = leg.tie.as_ref();
-    LegView {
-        call_id: words::leg_id(view, leg),
-        messages: leg.messages.iter().map(|no| number(*no)).collect(),
-        outcome: leg.outcome.name(),
-        final_status: leg.final_status,
-        flow: leg.flow,
-        joined_to: tie.and_then(|(before, _)| view.call.legs.get(*before)).map(|before| words::leg_id(view, before)),
-        confidence: tie.map(|(_, tie)| tie.confidence),
-        evidence: tie.map(|(_, tie)| evidence(tie)).unwrap_or_default(),
-    }
-}
-
-fn evidence(tie: &Tie) -> Vec<String> {
-    tie.clues.iter().map(ToString::to_string).collect()
-}
-
-/// Another call that may be more of the same.
-#[derive(serde::Serialize)]
-struct RelatedView {
-    call: usize,
-    confidence: u8,
-    rivalled: bool,
-    evidence: Vec<String>,
-}
-
-fn related_view(related: &Related) -> RelatedView {
-    let Related { call, tie, rivalled } = related;
-    RelatedView { call: call + 1, confidence: tie.confidence, rivalled: *rivalled, evidence: evidence(tie) }
-}
-
-#[derive(serde::Serialize)]
-struct ParticipantView {
-    id: String,
-    label: String,
-    addresses: Vec<String>,
-    role: &'static str,
-}
-
-fn participant_view((at, participant): (usize, &Participant)) -> ParticipantView {
-    let addresses: Vec<String> = participant.addresses.iter().map(ToString::to_string).collect();
-    ParticipantView {
-        id: participant_id(Idx::new(at)),
-        label: addresses.first().cloned().unwrap_or_default(),
-        addresses,
-        role: participant.role.name(),
-    }
-}
-
-fn participant_id(who: Idx<Participant>) -> String {
+pub(super) fn participant_id(who: Idx<Participant>) -> String {
     format!("p{}", who.at() + 1)
 }
 
@@ -405,26 +345,8 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
     }
 }
 
-/// A message on two hops.
-#[derive(serde::Serialize)]
-struct ForwardedView {
-    by: String,
-    received: usize,
-    sent: usize,
-    delay: f64,
-}
-
-fn forwarded_view(one: &Forwarded) -> ForwardedView {
-    ForwardedView {
-        by: participant_id(one.by),
-        received: number(one.received),
-        sent: number(one.sent),
-        delay: one.delay as f64 / 1e9,
-    }
-}
-
 /// Messages are numbered from 1 in reports.
-fn number(no: MessageNo) -> usize {
+pub(super) fn number(no: MessageNo) -> usize {
     no.at() + 1
 }
 

@@ -5,6 +5,7 @@
 pub mod escape;
 mod fingerprint;
 mod json;
+mod json_call;
 mod json_layout;
 pub mod ladder;
 mod ladder_text;
@@ -23,7 +24,7 @@ mod words;
 pub use json::{Json, Ndjson, write_document};
 pub use ladder_text::draw;
 pub use style::{Paint, Style, count, shorten};
-pub use tell::{heading, short_finding};
+pub use tell::{heading, participants, short_finding};
 pub use text::Text;
 pub use words::{from_uri, to_uri};
 

@@ -3,7 +3,8 @@
 use super::style::{Paint, Style, count};
 use super::{Report, escape, time, words};
 use crate::analysis::CallView;
-use crate::call::Outcome;
+use crate::base::Idx;
+use crate::call::{Outcome, profiles};
 use crate::flow::{FlowMatch, Verdict};
 use crate::rules::{Finding, Severity};
 use std::io::{self, Write};
@@ -27,6 +28,27 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     }
     Ok(())
 }
+
+/// What is known of the participants beside their role: software, and what they were seen to do.
+pub fn participants(view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let profiles = profiles(view.call, &view.analysis.seen);
+    for (at, profile) in profiles.into_iter().enumerate().take(PARTICIPANTS) {
+        let route = match profile.records_route {
+            Some(true) => Some("on the route".to_owned()),
+            Some(false) => Some("not on the route".to_owned()),
+            None => None,
+        };
+        let facts: Vec<String> = profile.user_agent.into_iter().chain(route).collect();
+        if !facts.is_empty() {
+            let told = format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
+            write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
+        }
+    }
+    Ok(())
+}
+
+/// Participants that are described; a flood has thousands.
+const PARTICIPANTS: usize = 12;
 
 /// The legs of a call that has several, each with why it belongs to the call.
 fn legs(view: CallView<'_>) -> Vec<String> {

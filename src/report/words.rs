@@ -111,13 +111,17 @@ pub(super) fn part(view: CallView<'_>, who: Idx<Participant>) -> &'static str {
         (Role::Proxy, _) => "proxy",
         (Role::Redirect, _) => "redirect server",
         (Role::B2bua, _) => "B2BUA",
+        (Role::Alg, _) => "ALG",
         (Role::Unknown, _) => "",
     }
 }
 
-/// The address that names a participant.
+/// The address that names a participant, with the name that people gave it.
 pub(super) fn address(view: CallView<'_>, who: Idx<Participant>) -> String {
-    view.call.participants[who.at()].addresses.first().map_or_else(|| "?".to_owned(), ToString::to_string)
+    let addresses = &view.call.participants[who.at()].addresses;
+    let named = addresses.iter().find(|address| view.analysis.names.label(**address).is_some());
+    let told = named.or(addresses.first()).map(|address| view.analysis.names.tell(*address));
+    told.map_or_else(|| "?".to_owned(), |told| escape::text(&told).into_owned())
 }
 
 /// A participant in running text: "the proxy 192.0.2.1:5060".

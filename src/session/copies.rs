@@ -69,7 +69,7 @@ fn same_datagram(earlier: &Seen, later: &Seen) -> bool {
 /// Whether `later` is one of the sendings that another observation point saw before: without an
 /// identification only their number tells. Each point sees each sending once, so that the one which is
 /// behind catches up. `earlier` has the newest first.
-pub(super) fn catches_up<'a>(earlier: impl Iterator<Item = &'a Seen> + Clone, later: &Seen) -> bool {
+pub(super) fn catches_up<'a>(earlier: &(impl Iterator<Item = &'a Seen> + Clone), later: &Seen) -> bool {
     if later.ip_id != 0 {
         return false;
     }

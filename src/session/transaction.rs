@@ -274,7 +274,7 @@ impl<'a> Finder<'a> {
         let resent = !later.message.is_request() && self.request_repeated_since(at, of);
         let twice = {
             let earlier = self.recent(at, of).map(|no| self.seen(no));
-            earlier.clone().any(|earlier| captured_twice(earlier, later, resent)) || catches_up(earlier, later)
+            earlier.clone().any(|earlier| captured_twice(earlier, later, resent)) || catches_up(&earlier, later)
         };
         let kind = if twice { CopyKind::CapturedTwice } else { CopyKind::Retransmission };
         self.found.copies[no.at()] = Some(Copy { kind, of });

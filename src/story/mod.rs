@@ -55,7 +55,9 @@ impl<'a> Joiner<'a> {
     fn new(ties: &'a Ties, legs: Vec<Call>, flows: Vec<FlowMatch>) -> Self {
         let mut group_of = vec![None; legs.len()];
         for (at, group) in ties.groups.iter().enumerate() {
-            group.iter().for_each(|leg| group_of[*leg] = Some(at));
+            for leg in group {
+                group_of[*leg] = Some(at);
+            }
         }
         Self {
             ties,

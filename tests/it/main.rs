@@ -22,6 +22,7 @@ mod hostile;
 mod legs;
 mod messages;
 mod order;
+mod participants;
 mod points;
 mod rules;
 mod scaling;

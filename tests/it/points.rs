@@ -6,6 +6,7 @@ use callflow::analysis::{Analyzer, Options};
 use callflow::base::{AnomalyKind, Batch, PacketMeta, Timestamp};
 use callflow::capture::{self, More};
 use callflow::flow::Cause;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// All packets of a capture.
@@ -116,7 +117,7 @@ fn the_delay_of_the_path_is_not_taken_for_the_clock() {
     let once = packets::batch(&trace::parse(&script.trace()).unwrap());
     let mut both = twice(&once, 2_000_000_000, 0, |_| true);
     let sent_by_alice = |packet: &PacketMeta| once.data(packet).get(26..30) == Some(&[192, 0, 2, 1]);
-    for packet in both.packets.iter_mut() {
+    for packet in &mut both.packets {
         let late = sent_by_alice(packet) == (packet.interface == 1);
         packet.time = Timestamp::from_nanos(packet.time.as_nanos() + if late { 80_000_000 } else { 0 });
     }
@@ -141,7 +142,7 @@ fn what_left_one_end_and_never_reached_the_other_is_told() {
     let invite = invite.split("\n@").next().unwrap().split_once(' ').unwrap().1.to_owned();
     text.truncate(text.rfind('@').unwrap());
     for at in [12.0, 12.5, 13.5, 15.5, 19.5, 27.5, 43.5] {
-        text.push_str(&format!("@{at} {invite}\n"));
+        writeln!(text, "@{at} {invite}").unwrap();
     }
     text.push_str("@60 end\n");
     let once = packets::batch(&trace::parse(&text).unwrap());

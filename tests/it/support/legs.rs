@@ -74,7 +74,7 @@ impl Leg {
         if !matches!(method, "BYE" | "ACK" | "CANCEL") {
             let _ = writeln!(text, "Contact: <sip:{from}@{client}>");
         }
-        self.end(&mut text, extra, sdp.then_some(self.media));
+        Self::end(&mut text, extra, sdp.then_some(self.media));
         text
     }
 
@@ -93,11 +93,11 @@ impl Leg {
             let _ = writeln!(text, "Contact: <sip:{to}@{server}>");
         }
         let extra = if method == "INVITE" && tag { self.answer_extra.as_slice() } else { &[] };
-        self.end(&mut text, extra, sdp.then(|| (host(self.server), 50_000)));
+        Self::end(&mut text, extra, sdp.then(|| (host(self.server), 50_000)));
         text
     }
 
-    fn end(&self, text: &mut String, extra: &[String], media: Option<(&str, u16)>) {
+    fn end(text: &mut String, extra: &[String], media: Option<(&str, u16)>) {
         for line in extra {
             let _ = writeln!(text, "{line}");
         }
