@@ -12,6 +12,7 @@
 //! use callflow::analysis::{Analyzer, Options};
 //! use callflow::base::Batch;
 //! use callflow::capture::{self, More};
+//! use callflow::story::{self, Story};
 //! use callflow::{flow, rules};
 //!
 //! let path = "testdata/captures/a05-register-wrong-password.pcap";
@@ -24,6 +25,7 @@
 //! let analysis = analyzer.finish();
 //! let flows = flow::match_all(&analysis);
 //! let findings = rules::check(&analysis, &flows);
+//! let Story { flows, findings, .. } = story::tell(analysis, flows, findings);
 //!
 //! assert_eq!(flows[0].flow, Some("bcp75/2.5"));
 //! assert_eq!(findings[0].rule.name, "credentials-refused");

@@ -150,6 +150,7 @@ impl Analyzer {
         analysis.stats.count_calls(&calls);
         analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
         analysis.calls = calls;
+        note_oversized(&mut analysis);
         note_repairs(&mut analysis);
         icmp::assign(&mut analysis);
         analysis
@@ -395,6 +396,17 @@ fn note_repairs(analysis: &mut Analysis) {
             let note = Anomaly::new(AnomalyKind::Reordered, frame, 0, text);
             analysis.anomalies.add(note);
         }
+    }
+}
+
+/// Says which legs would make a call of more legs than there are.
+fn note_oversized(analysis: &mut Analysis) {
+    for (leg, legs) in &analysis.ties.oversized {
+        let first =
+            analysis.calls[*leg].messages.first().map_or(0, |first| analysis.seen[first.seen.at()].frames.last());
+        let text =
+            format!("{legs} legs name each other; more than {} are not told as one call", limits::LEGS_OF_A_CALL);
+        analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, first, 0, text));
     }
 }
 

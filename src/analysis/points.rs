@@ -18,6 +18,8 @@ use std::time::Duration;
 const SHARED: usize = 3;
 /// Clocks that differ by less are left alone: no timer of SIP notices, and causes are put first anyway.
 const APART: u64 = 10_000_000;
+/// No path delays a datagram by that much.
+const NO_PATH: u64 = 1_000_000_000;
 /// Sendings of one datagram that are compared; more of the same are a flood.
 const SENDINGS: usize = 8;
 /// Observation points that are compared with each other.
@@ -172,8 +174,9 @@ impl Pairs {
             let Some((ahead, spread)) = pair.clock() else {
                 continue;
             };
-            // Times that do not agree tell nothing of the clock.
-            let is_known = spread.as_nanos() as u64 <= APART.max(ahead.unsigned_abs() / 10);
+            // Times that do not agree tell nothing of the clock, and of one way the delay may be all of it.
+            let is_known = spread.as_nanos() as u64 <= APART.max(ahead.unsigned_abs() / 10)
+                && (pair.differences.iter().all(|way| !way.is_empty()) || ahead.unsigned_abs() >= NO_PATH);
             let of_reference =
                 points[*reference as usize].clock.filter(|clock| clock.moved).map_or(0, |clock| clock.ahead);
             let whole = ahead.saturating_add(of_reference);

@@ -12,10 +12,13 @@ use bytes::Bytes;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How long after it was invited an element invites on: it may look up numbers and ask for a route.
-const SET_UP: Duration = Duration::from_secs(5);
-/// How long it takes to pass on what it was told. More than an overloaded element needs for a response.
-const PASSED_ON: Duration = Duration::from_secs(1);
+/// How long after it was invited an element may invite on, when others did not answer: as long as an INVITE may
+/// ring (timer C, RFC 3261 16.6 item 11).
+const SET_UP: Duration = Duration::from_secs(180);
+/// How late an answer may be that was given on the other leg.
+const KEPT_BACK: Duration = Duration::from_secs(5);
+/// How long it takes to pass on what it was told: what a loaded element needs for a response.
+pub(super) const PASSED_ON: Duration = Duration::from_millis(500);
 /// Capture points swap packets by that much.
 const SWAPPED: i64 = 10_000_000;
 
@@ -43,7 +46,7 @@ pub(super) fn clues(a: &Side<'_>, b: &Side<'_>) -> Option<Vec<Clue>> {
 /// An answer that nobody had given yet, or one that was kept back.
 fn contradicts(hop: &Progress, on: &Progress) -> bool {
     match (hop.ended, on.answered()) {
-        (Some((200..300, here)), Some(there)) => passed(Some(there), Some(here), SET_UP).is_none(),
+        (Some((200..300, here)), Some(there)) => passed(Some(there), Some(here), KEPT_BACK).is_none(),
         (Some((300.., here)), Some(there)) => here - there > SWAPPED,
         _ => false,
     }
@@ -109,13 +112,17 @@ fn descriptions(a: &Side<'_>, b: &Side<'_>, clues: &mut Vec<Clue>) {
 fn events(a: &Side<'_>, hop: &Progress, b: &Side<'_>, clues: &mut Vec<Clue>) {
     clues.extend(passed(b.top.rang, hop.rang, PASSED_ON).map(Clue::Rang));
     clues.extend(passed(b.top.answered(), hop.answered(), PASSED_ON).map(Clue::Answered));
-    if let (Some((here @ 300.., at)), Some((there, cause))) = (hop.ended, b.top.ended)
-        && here == there
-        && here != 487
+    let ended = hop.ended.map(|(_, time)| time);
+    if let (Some((here @ 300.., at)), Some((there @ 300.., cause))) = (hop.ended, b.top.ended)
+        && ![here, there].contains(&487)
     {
-        clues.extend(passed(Some(cause), Some(at), PASSED_ON).map(|later| Clue::Refused(here, later)));
+        clues.extend(passed(Some(cause), Some(at), PASSED_ON).map(|later| Clue::Refused(there, here, later)));
     }
-    clues.extend(passed(a.cancelled(), b.cancelled(), PASSED_ON).map(Clue::Cancelled));
+    let given_up = || passed(ended, b.cancelled(), PASSED_ON).or_else(|| passed(b.cancelled(), ended, PASSED_ON));
+    clues.extend(match a.cancelled() {
+        Some(_) => passed(a.cancelled(), b.cancelled(), PASSED_ON).map(Clue::Cancelled),
+        None => given_up().map(Clue::GivenUp),
+    });
     let (here, there) = (a.released(), b.released());
     clues.extend(passed(here, there, PASSED_ON).or_else(|| passed(there, here, PASSED_ON)).map(Clue::Released));
 }

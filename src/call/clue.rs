@@ -5,6 +5,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// How long after it was invited an element invites on: it may look up numbers and ask for a route.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
 /// One reason to take two legs for one call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Clue {
@@ -44,8 +47,12 @@ pub enum Clue {
     Rang(Duration),
     /// The answer was passed on.
     Answered(Duration),
-    /// The refusal was passed on.
-    Refused(u16, Duration),
+    /// The refusal was passed on, as this status and then as that one.
+    Refused(u16, u16, Duration),
+    /// One was cancelled when the other was answered elsewhere or refused.
+    GivenUp(Duration),
+    /// It was over, and the next one was tried in its place.
+    TriedNext(Duration),
     /// Both were cancelled together.
     Cancelled(Duration),
     /// Both were ended together.
@@ -63,16 +70,28 @@ impl Clue {
             Self::Referred(_) => 90,
             Self::CallIdPart(_) => 80,
             Self::SdpOrigin | Self::Media => 70,
-            Self::Answered(_) | Self::Refused(..) | Self::Cancelled(_) => 50,
+            Self::Answered(_) | Self::Cancelled(_) | Self::GivenUp(_) | Self::TriedNext(_) => 50,
+            Self::Refused(first, then, _) => 40 + 10 * u32::from(first == then),
             Self::Caller(_) | Self::Callee(_) | Self::Diverted(_) | Self::Released(_) => 40,
             Self::Rang(_) => 30,
-            Self::Meets(..) => 20,
+            // At once, or after others were tried.
+            Self::Meets(_, later) if *later <= AT_ONCE => 20,
+            Self::Meets(..) => 5,
         }
     }
 
     /// Whether it shows one element pass on what happened to it.
     pub fn is_cause(&self) -> bool {
-        matches!(self, Self::Rang(_) | Self::Answered(_) | Self::Refused(..) | Self::Cancelled(_) | Self::Released(_))
+        matches!(
+            self,
+            Self::Rang(_)
+                | Self::Answered(_)
+                | Self::Refused(..)
+                | Self::GivenUp(_)
+                | Self::TriedNext(_)
+                | Self::Cancelled(_)
+                | Self::Released(_)
+        )
     }
 
     /// The kind of identity that it is about, as a bit; 0 when it is only about when.
@@ -116,7 +135,10 @@ impl fmt::Display for Clue {
             Self::Media => f.write_str("same media address"),
             Self::Rang(later) => write!(f, "ringing passed on in {}", Brief(*later)),
             Self::Answered(later) => write!(f, "answer passed on in {}", Brief(*later)),
-            Self::Refused(status, later) => write!(f, "{status} passed on in {}", Brief(*later)),
+            Self::Refused(first, then, later) if first == then => write!(f, "{first} passed on in {}", Brief(*later)),
+            Self::Refused(first, then, later) => write!(f, "{first} passed on as {then} in {}", Brief(*later)),
+            Self::GivenUp(apart) => write!(f, "cancelled within {} of the end of the other", Brief(*apart)),
+            Self::TriedNext(later) => write!(f, "the next one was tried {} after its end", Brief(*later)),
             Self::Cancelled(apart) => write!(f, "cancelled within {} of each other", Brief(*apart)),
             Self::Released(apart) => write!(f, "ended within {} of each other", Brief(*apart)),
         }

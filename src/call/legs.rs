@@ -9,7 +9,7 @@ use super::affinity;
 use super::clue::{Clue, confidence};
 use super::identifiers::{Identifiers, Key, Shared, common_part, stems, target_of};
 use super::side::{Side, number_key};
-use crate::base::limits;
+use crate::base::{Timestamp, limits};
 use crate::session::Seen;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -74,6 +74,8 @@ pub struct Ties {
     pub groups: Vec<Vec<usize>>,
     /// What is not sure enough, by legs.
     pub hints: Vec<Hint>,
+    /// Groups of more legs than a call has, which stay apart: the first leg of each, and how many there are.
+    pub oversized: Vec<(usize, usize)>,
 }
 
 /// Finds the legs that belong together. `headers` are names of headers that hold the Call-ID of another
@@ -248,9 +250,10 @@ impl Finder<'_> {
     }
 
     /// Only one of the legs that go on from a leg can have answered it.
-    fn settle(&mut self, proposals: Vec<Proposal>) {
+    fn settle(&mut self, mut proposals: Vec<Proposal>) {
+        self.next_in_turn(&mut proposals);
         let mut best: HashMap<usize, (u8, usize), RandomState> = HashMap::default();
-        for Proposal { a, b, tie, sure } in &proposals {
+        for Proposal { a, b, tie, sure, .. } in &proposals {
             if *sure && self.sides[*b].top.answered().is_some() {
                 let known = best.entry(*a).or_insert((0, 0));
                 match tie.confidence.cmp(&known.0) {
@@ -260,14 +263,39 @@ impl Finder<'_> {
                 }
             }
         }
-        for Proposal { a, b, tie, sure } in proposals {
+        for Proposal { a, b, tie, sure, rivalled } in proposals {
             let answered = self.sides[b].top.answered().is_some();
             let is_best = !answered || best.get(&a) == Some(&(tie.confidence, 1));
             if sure && is_best {
                 self.found.insert((a, b), tie.clues);
             } else {
-                let rivalled = tie.confidence >= SURE;
-                self.hints.push(Hint { legs: (self.sides[a].number, self.sides[b].number), tie, rivalled });
+                let legs = (self.sides[a].number, self.sides[b].number);
+                self.hints.push(Hint { legs, tie, rivalled: rivalled || sure });
+            }
+        }
+    }
+
+    /// Who is called one after the other: a leg that was over when the next one of the same call began.
+    fn next_in_turn(&self, proposals: &mut [Proposal]) {
+        let mut begun: HashMap<usize, Vec<Timestamp>, RandomState> = HashMap::default();
+        for Proposal { a, b, .. } in proposals.iter() {
+            begun.entry(*a).or_default().push(self.sides[*b].begun);
+        }
+        for times in begun.values_mut() {
+            times.sort_unstable();
+        }
+        for proposal in proposals.iter_mut().filter(|proposal| !proposal.sure && !proposal.rivalled) {
+            let side = &self.sides[proposal.b];
+            let refused = side.top.ended.filter(|(status, _)| *status >= 300).map(|(_, time)| time);
+            let Some(over) = side.cancelled().or(refused) else {
+                continue;
+            };
+            let times = begun.get(&proposal.a).map_or(&[][..], Vec::as_slice);
+            let next = times.get(times.partition_point(|time| *time < over)).map(|next| next.since(over));
+            if let Some(later) = next.filter(|later| *later <= affinity::PASSED_ON) {
+                proposal.tie.clues.push(Clue::TriedNext(later));
+                proposal.tie = Tie::new(std::mem::take(&mut proposal.tie.clues));
+                proposal.sure = proposal.tie.confidence >= SURE;
             }
         }
     }
@@ -285,12 +313,14 @@ impl Finder<'_> {
             groups.entry(same.find(leg)).or_default().push(leg);
         }
         let mut groups: Vec<Vec<usize>> = groups.into_values().collect();
-        groups.retain(|group| group.len() <= limits::LEGS_OF_A_CALL);
         for group in &mut groups {
             group.sort_unstable();
         }
         groups.sort_unstable();
-        Ties { graph, groups, hints: self.hints }
+        let (groups, oversized): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.len() <= limits::LEGS_OF_A_CALL);
+        let oversized = oversized.iter().filter_map(|group| Some((*group.first()?, group.len()))).collect();
+        Ties { graph, groups, hints: self.hints, oversized }
     }
 }
 
@@ -300,6 +330,8 @@ struct Proposal {
     b: usize,
     tie: Tie,
     sure: bool,
+    /// Another leg would do as well.
+    rivalled: bool,
 }
 
 /// Legs by the element at which they end and by who calls whom, for those elements that open legs as well.
@@ -378,9 +410,10 @@ fn propose<'a>(sides: &[Side<'a>], index: &Index<'a>, b: usize) -> Option<Propos
         ties.map(|(_, other)| other).filter(|other| other.identity() == known || other.identity() & !known != 0);
     let rival = rivals.map(|other| other.confidence).max().unwrap_or(0);
     let stands_out = rival < SURE && (100 - rival) >= 2 * (100 - tie.confidence);
-    let is_cause = tie.clues.iter().any(Clue::is_cause);
-    let sure = tie.confidence >= SURE && is_cause && stands_out;
-    (tie.confidence >= LIKELY).then_some(Proposal { a, b, tie, sure })
+    // Something was passed on: an event, or a description of media.
+    let passed_on = tie.clues.iter().any(|clue| clue.is_cause() || matches!(clue, Clue::SdpOrigin | Clue::Media));
+    let sure = tie.confidence >= SURE && passed_on && stands_out;
+    (tie.confidence >= LIKELY).then_some(Proposal { a, b, tie, sure, rivalled: !stands_out })
 }
 
 /// What ties `b` to `a`, when they have anything but a place and a time in common.

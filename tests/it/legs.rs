@@ -145,6 +145,62 @@ fn a_refused_call_is_one_too() {
 }
 
 #[test]
+fn a_refusal_that_is_passed_on_as_another_is_one_too() {
+    let (a, b) = (first(), second());
+    let mut script = Script::default();
+    script.invite(&a, 0.0).invite(&b, 0.02).ring(&b, 0.1).ring(&a, 0.102);
+    script.refuse(&b, 4.0, "404 Not Found").refuse(&a, 4.004, "480 Temporarily Unavailable");
+    let told = support::tell(&script.trace());
+    assert_eq!(calls(&told).len(), 1);
+    assert!(reasons(&told).contains(&"404 passed on as 480 in 4.0 ms".to_owned()), "{:?}", reasons(&told));
+}
+
+#[test]
+fn phones_that_ring_together_are_one_call() {
+    let a = first();
+    let bob = second();
+    let other = Leg::new("b2b.7762.99@pbx", PBX, CAROL, "alice", "bob").media("192.0.2.10", 20_002);
+    let mut script = Script::default();
+    script.invite(&a, 0.0).invite(&bob, 0.01).invite(&other, 0.011);
+    script.ring(&bob, 0.1).ring(&a, 0.103).ring(&other, 0.15);
+    script.answer(&bob, 3.0).answer(&a, 3.003).cancel(&other, 3.004);
+    script.bye(&a, 9.0, true).bye(&bob, 9.003, true);
+    let told = support::tell(&script.trace());
+    assert_eq!(calls(&told), [["3848276298220188511@atlanta", "b2b.7761.99@pbx", "b2b.7762.99@pbx"]]);
+    assert_eq!(told.analysis.calls[0].outcome.name(), "answered");
+    assert!(codes(&told).is_empty(), "{:?}", codes(&told));
+}
+
+#[test]
+fn a_call_that_is_forwarded_when_nobody_answers_is_one() {
+    let a = first();
+    let bob = second();
+    let other =
+        Leg::new("b2b.7762.99@pbx", PBX, CAROL, "alice", "carol").with("History-Info: <sip:bob@example.com>;index=1");
+    let mut script = Script::default();
+    script.invite(&a, 0.0).invite(&bob, 0.01).ring(&bob, 0.1).ring(&a, 0.103);
+    script.cancel(&bob, 15.0).invite(&other, 15.01).ring(&other, 15.1);
+    script.answer(&other, 18.0).answer(&a, 18.003).bye(&a, 30.0, true).bye(&other, 30.003, true);
+    let told = support::tell(&script.trace());
+    assert_eq!(told.analysis.calls[0].legs.len(), 3, "{:?}", calls(&told));
+    assert!(reasons(&told).contains(&"diverted from bob".to_owned()), "{:?}", reasons(&told));
+    assert!(
+        reasons(&told).iter().any(|reason| reason.starts_with("the next one was tried 10.0 ms")),
+        "{:?}",
+        reasons(&told)
+    );
+}
+
+#[test]
+fn a_leg_that_nobody_answers_is_known_by_its_description() {
+    let (a, b) = (first(), second().media("192.0.2.1", 40_000));
+    let mut script = Script::default();
+    script.invite(&a, 0.0).invite(&b, 0.01);
+    let told = support::tell(&script.trace());
+    assert_eq!(calls(&told).len(), 1);
+}
+
+#[test]
 fn a_forwarded_call_is_one() {
     let b = Leg::new("b2b.7761.99@pbx", PBX, CAROL, "alice", "carol")
         .with("Diversion: <sip:bob@example.com>;reason=no-answer");
@@ -246,6 +302,22 @@ fn legs_that_only_look_alike_stay_apart_with_a_hint() {
 }
 
 #[test]
+fn a_chain_without_end_is_no_call() {
+    let mut script = Script::default();
+    for call in 0..40_u16 {
+        let before = call.saturating_sub(1);
+        let leg = Leg::new(&format!("{call}@a"), ALICE, PBX, "alice", "bob")
+            .with(format!("Replaces: {before}@a;to-tag=b-{before}@a;from-tag=a-{before}@a"));
+        let at = f64::from(call) * 6.0;
+        script.invite(&leg, at).answer(&leg, at + 2.0).bye(&leg, at + 8.0, true);
+    }
+    let told = support::tell(&script.trace());
+    assert_apart(&told);
+    let noted = told.analysis.anomalies.of(callflow::base::AnomalyKind::LimitReached).expect("told");
+    assert!(noted.first.text.starts_with("40 legs name each other"), "{}", noted.first.text);
+}
+
+#[test]
 fn a_constant_is_no_identifier() {
     let icid = "P-Charging-Vector: icid-value=constant-of-a-gateway";
     let mut script = Script::default();
@@ -271,12 +343,13 @@ fn many_calls_between_the_same_numbers_are_never_joined_wrongly() {
         let rings = 1.0 + f64::from(call * 37 % 50) * 0.1;
         script.bridged(&a, &b, at, rings, 5.0 + f64::from(call * 17 % 40) * 0.2);
     }
-    let told = support::tell(&script.trace());
-    let calls = calls(&told);
-    for legs in &calls {
-        let numbers: Vec<&str> = legs.iter().map(|id| id.split('-').next().unwrap()).collect();
-        assert!(numbers.iter().all(|number| *number == numbers[0]), "{legs:?}");
-        assert!(legs.len() <= 2);
+    // All of them, and with the legs of some callers not in the capture.
+    for script in [script.clone(), script.without(|call| call % 3 == 0), script.without(|call| call % 3 != 0)] {
+        for legs in calls(&support::tell(&script.trace())) {
+            let numbers: Vec<&str> = legs.iter().map(|id| id.split('-').next().unwrap()).collect();
+            assert!(numbers.iter().all(|number| *number == numbers[0]), "{legs:?}");
+            assert!(legs.len() <= 2);
+        }
     }
     // With numbers of their own they are all known.
     let mut script = Script::default();

@@ -166,3 +166,49 @@ fn what_left_one_end_and_never_reached_the_other_is_told() {
     }));
     assert!(told.analysis.seen.iter().all(|seen| seen.unseen_at.is_none()));
 }
+
+#[test]
+fn one_way_may_be_slow_without_another_clock() {
+    let once = read(&support::root().join("testdata/captures/b22-invite-timer-b.pcap"));
+    for (ahead, moved) in [(60_000_000, false), (5_000_000_000, true)] {
+        let told = tell(&twice(&once, ahead, 0, |_| true));
+        assert_eq!(told.analysis.points[1].clock.map(|clock| clock.moved), Some(moved), "{ahead}");
+        assert_eq!(told.analysis.stats.retransmissions, tell(&once).analysis.stats.retransmissions);
+    }
+}
+
+#[test]
+fn the_files_of_both_ends_are_named_where_a_request_was_lost() {
+    let leg = Leg::new("1@alice", "192.0.2.1:5060", "192.0.2.2:5060", "alice", "bob");
+    let mut script = Script::default();
+    script.invite(&leg, 1.0).ring(&leg, 1.1).answer(&leg, 4.0);
+    let mut text = script.trace();
+    text.truncate(text.rfind('@').unwrap());
+    let mut bye = Script::default();
+    bye.bye(&leg, 0.0, true);
+    let bye = bye.trace().split("\n@").next().unwrap().split_once(' ').unwrap().1.to_owned();
+    for at in [9.0, 9.5, 10.5, 12.5, 16.5, 20.5, 24.5, 28.5, 32.5, 36.5, 40.5] {
+        writeln!(text, "@{at} {bye}").unwrap();
+    }
+    text.push_str("@60 end\n");
+    let here = packets::batch(&trace::parse(&text).unwrap());
+    let mut there = here.clone();
+    there.packets.retain(|packet| !String::from_utf8_lossy(here.data(packet)).contains("BYE sip:"));
+    for packet in &mut there.packets {
+        packet.time = Timestamp::from_nanos(packet.time.as_nanos() - 4_000_000_000);
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    for (name, batch) in [("alice.pcap", &here), ("bob.pcap", &there)] {
+        std::fs::write(folder.join(name), packets::pcap(batch)).unwrap();
+    }
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_callflow"))
+        .current_dir(folder)
+        .args(["check", "--fail-on", "warning", "--width", "2000", "alice.pcap", "bob.pcap"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("the request passed alice.pcap and never reached bob.pcap"), "{told}");
+    assert!(told.contains("clock of alice.pcap is 4.000000 s ahead"), "{told}");
+    assert!(told.contains("never reached bob.pcap"), "{told}");
+}

@@ -143,6 +143,14 @@ impl Script {
         self.add(at + 0.001, ack.replace("-ACK-", "-INVITE-"))
     }
 
+    /// CANCEL, its 200, and the 487 of the INVITE with its ACK.
+    pub fn cancel(&mut self, leg: &Leg, at: f64) -> &mut Self {
+        let of_invite = |text: String| text.replace("-CANCEL-", "-INVITE-");
+        self.add(at, of_invite(leg.request("CANCEL", 1, true, false, &[], false)));
+        self.add(at + 0.001, of_invite(leg.response("200 OK", "CANCEL", 1, false, true, false)));
+        self.refuse(leg, at + 0.002, "487 Request Terminated")
+    }
+
     pub fn bye(&mut self, leg: &Leg, at: f64, by_caller: bool) -> &mut Self {
         self.add(at, leg.request("BYE", 2, by_caller, true, &[], false));
         self.add(at + 0.001, leg.response("200 OK", "BYE", 2, !by_caller, true, false))
@@ -165,6 +173,13 @@ impl Script {
         self.ring(b, at + 0.1).ring(a, at + 0.103);
         self.answer(b, at + rings).answer(a, at + rings + 0.003);
         self.bye(a, at + rings + talks, true).bye(b, at + rings + talks + 0.003, true)
+    }
+
+    /// Without the callers' legs, `N-in`, of some calls.
+    pub fn without(&self, unseen: impl Fn(u32) -> bool) -> Self {
+        let number = |text: &str| text.split("Call-ID: ").nth(1)?.split_once("-in\n")?.0.parse().ok();
+        let is_seen = |text: &str| number(text).is_none_or(|number| !unseen(number));
+        Self(self.0.iter().filter(|(_, text)| is_seen(text)).cloned().collect())
     }
 
     /// The trace, and a packet long after it.

@@ -72,6 +72,7 @@ pub fn captures() -> Vec<PathBuf> {
     let mut found = files("testdata/captures", "pcap");
     found.extend(files("testdata/captures", "pcapng"));
     found.extend(files("testdata/captures", "gz"));
+    found.extend(files("testdata/legs", "pcap"));
     found
 }
 
