@@ -11,6 +11,7 @@ use crate::session::Seen;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ const APART: u64 = 10_000_000;
 const NO_PATH: u64 = 1_000_000_000;
 /// Sendings of one datagram that are compared; more of the same are a flood.
 const SENDINGS: usize = 8;
-/// Observation points that are compared with each other.
+/// Observation points that are compared with each other and named, the first ones.
 const POINTS: usize = 64;
 /// What is sent that close to the begin or end of what a point recorded need not be there.
 const BORDER: Duration = Duration::from_millis(500);
@@ -69,10 +70,10 @@ pub(super) fn note(points: &mut Vec<Point>, packet: &PacketMeta) {
 /// Brings all points to one clock and says what was seen at one and not at another. Returns the messages by
 /// Call-ID anew when that changed their order.
 pub(super) fn compare(analysis: &mut Analysis) -> Option<CallIds> {
-    for (at, point) in analysis.points.iter_mut().enumerate() {
+    for (at, point) in analysis.points.iter_mut().enumerate().take(POINTS) {
         point.label = format!("observation point {at}");
     }
-    if !is_several(&analysis.seen) {
+    if !is_several(&analysis.seen) || !is_shared(&analysis.seen) {
         return None;
     }
     let sightings = sightings(&analysis.seen);
@@ -93,6 +94,17 @@ fn is_several(seen: &[Seen]) -> bool {
     let mut points = seen.iter().filter(|seen| seen.connection.transport == Transport::Udp).map(|seen| seen.interface);
     let first = points.next();
     points.any(|point| Some(point) != first)
+}
+
+/// Whether two points saw the same datagram, as far as hashes tell: rotated files are several and share nothing.
+fn is_shared(seen: &[Seen]) -> bool {
+    let hasher = RandomState::default();
+    let mut by_hash: HashMap<u64, u32, RandomState> = HashMap::default();
+    let datagrams = seen.iter().filter(|seen| seen.connection.transport == Transport::Udp);
+    datagrams.into_iter().any(|one| {
+        let hash = hasher.hash_one((one.connection, one.ip_id, one.message.raw()));
+        *by_hash.entry(hash).or_insert(one.interface) != one.interface
+    })
 }
 
 /// What makes a datagram: addresses, identification, bytes.
@@ -280,7 +292,7 @@ fn put_back(analysis: &mut Analysis, moves: &[i64]) -> CallIds {
 impl Analysis {
     /// Gives the observation points the names that people know them by, and notes how their clocks differ.
     pub fn name_points(&mut self, label: impl Fn(u32) -> String) {
-        for (at, point) in self.points.iter_mut().enumerate() {
+        for (at, point) in self.points.iter_mut().enumerate().take(POINTS) {
             point.label = label(at as u32);
         }
         for point in &self.points {
