@@ -8,6 +8,7 @@ use super::Analysis;
 use crate::base::{Anomaly, AnomalyKind, Connection, Idx, PacketMeta, Timestamp, Transport, limits};
 use crate::call::CallIds;
 use crate::session::Seen;
+use crate::sip::Method;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
@@ -48,7 +49,7 @@ pub struct Clock {
     pub ahead: i64,
     /// Between the tenth and the ninetieth percentile of what the datagrams tell; the path's delay is in it.
     pub spread: Duration,
-    /// Datagrams that both saw.
+    /// Messages that both saw.
     pub shared: usize,
     /// Whether the times of this point were put back.
     pub moved: bool,
@@ -77,7 +78,8 @@ pub(super) fn compare(analysis: &mut Analysis) -> Option<CallIds> {
         return None;
     }
     let sightings = sightings(&analysis.seen);
-    let pairs = Pairs::new(&sightings, &analysis.seen);
+    let mut pairs = Pairs::new(&sightings, &analysis.seen);
+    pairs.add_hops(&analysis.seen);
     pairs.set_clocks(&mut analysis.points);
     let moves: Vec<i64> =
         analysis.points.iter().map(|point| point.clock.filter(|c| c.moved).map_or(0, |c| c.ahead)).collect();
@@ -96,15 +98,25 @@ fn is_several(seen: &[Seen]) -> bool {
     points.any(|point| Some(point) != first)
 }
 
-/// Whether two points saw the same datagram, as far as hashes tell: rotated files are several and share nothing.
+/// Whether two points saw the same message on any hop, as far as hashes tell: rotated files are several and share
+/// nothing.
 fn is_shared(seen: &[Seen]) -> bool {
     let hasher = RandomState::default();
     let mut by_hash: HashMap<u64, u32, RandomState> = HashMap::default();
     let datagrams = seen.iter().filter(|seen| seen.connection.transport == Transport::Udp);
     datagrams.into_iter().any(|one| {
-        let hash = hasher.hash_one((one.connection, one.ip_id, one.message.raw()));
+        let hash = hasher.hash_one(step(one));
         *by_hash.entry(hash).or_insert(one.interface) != one.interface
     })
+}
+
+/// What stays the same of a message from hop to hop.
+type Step<'a> = (&'a [u8], Option<u32>, Method, Option<u16>, &'a [u8], &'a [u8]);
+
+fn step(one: &Seen) -> Step<'_> {
+    let message = &one.message;
+    let (number, status) = (message.cseq_number(), message.status());
+    (message.call_id(), number, message.method(), status, message.from_tag(), message.to_tag())
 }
 
 /// What makes a datagram: addresses, identification, bytes.
@@ -130,8 +142,11 @@ fn sightings(seen: &[Seen]) -> Vec<Sightings> {
 /// What two points have in common.
 #[derive(Default)]
 struct Pair {
-    /// Times of the second less times of the first, of what goes to the higher and to the lower address.
+    /// Times of the second less times of the first: of what goes to the lower and to the higher address, or where
+    /// they see different hops, of what passes the second one first and of what passes the first one first.
     differences: [Vec<i64>; 2],
+    /// They see different hops.
+    apart: bool,
     /// Sender and receiver of what both saw.
     hops: HashMap<(IpAddr, IpAddr), usize, RandomState>,
 }
@@ -174,25 +189,50 @@ impl Pairs {
         Self { all: pairs, others }
     }
 
+    /// Adds points that see different hops: a message cannot leave a proxy before it came.
+    fn add_hops(&mut self, seen: &[Seen]) {
+        let mut firsts: HashMap<Step<'_>, SmallVec<[usize; 2]>, RandomState> = HashMap::default();
+        for (at, one) in seen.iter().enumerate().filter(|(_, one)| one.connection.transport == Transport::Udp) {
+            let known = firsts.entry(step(one)).or_default();
+            if known.len() < SENDINGS && known.iter().all(|first| seen[*first].interface != one.interface) {
+                known.push(at);
+            }
+        }
+        let mut found: BTreeMap<(u32, u32), Pair> = BTreeMap::new();
+        for firsts in firsts.values() {
+            for a in firsts.iter().map(|at| &seen[*at]) {
+                for b in firsts.iter().map(|at| &seen[*at]).filter(|b| b.interface > a.interface) {
+                    let key = (a.interface, b.interface);
+                    let (vias, then) = (a.message.via_count(), b.message.via_count());
+                    if vias == then || b.interface as usize >= POINTS || self.all.contains_key(&key) {
+                        continue;
+                    }
+                    let pair = found.entry(key).or_insert_with(|| Pair { apart: true, ..Pair::default() });
+                    // A request gains a Via on its way, a response loses it.
+                    let onwards = a.message.is_request() == (vias < then);
+                    pair.differences[usize::from(onwards)].push(b.time - a.time);
+                }
+            }
+        }
+        self.all.extend(found.into_iter().filter(|(_, pair)| pair.shared() >= SHARED));
+    }
+
     /// Sets the clock of each point by the one before it with which it shares most, and so all by the first.
     fn set_clocks(&self, points: &mut [Point]) {
         for at in 0..points.len().min(POINTS) {
             let before = self.all.iter().filter(|((_, b), _)| *b as usize == at);
             let Some(((reference, _), pair)) =
-                before.max_by_key(|((a, _), pair)| (pair.shared(), std::cmp::Reverse(*a)))
+                before.max_by_key(|((a, _), pair)| (!pair.apart, pair.shared(), std::cmp::Reverse(*a)))
             else {
                 continue;
             };
             let Some((ahead, spread)) = pair.clock() else {
                 continue;
             };
-            // Times that do not agree tell nothing of the clock, and of one way the delay may be all of it.
-            let is_known = spread.as_nanos() as u64 <= APART.max(ahead.unsigned_abs() / 10)
-                && (pair.differences.iter().all(|way| !way.is_empty()) || ahead.unsigned_abs() >= NO_PATH);
             let of_reference =
                 points[*reference as usize].clock.filter(|clock| clock.moved).map_or(0, |clock| clock.ahead);
             let whole = ahead.saturating_add(of_reference);
-            let moved = is_known && whole.unsigned_abs() >= APART;
+            let moved = pair.tells_clock(ahead, spread) && whole.unsigned_abs() >= APART;
             let reference = *reference;
             points[at].clock = Some(Clock { reference, ahead: whole, spread, shared: pair.shared(), moved });
         }
@@ -207,6 +247,20 @@ impl Pairs {
 impl Pair {
     fn shared(&self) -> usize {
         self.differences.iter().map(Vec::len).sum()
+    }
+
+    /// Whether the times agree on how far the second clock is ahead.
+    fn tells_clock(&self, ahead: i64, spread: Duration) -> bool {
+        let [back, onwards] = [0, 1].map(|way| percentile(&self.differences[way], 50));
+        if self.apart {
+            // Proxies take their time; only what left before it came shows another clock.
+            let margin = APART as i64;
+            return back.zip(onwards).is_some_and(|(back, onwards)| onwards < -margin || back > margin);
+        }
+        // Of one way the delay may be all of it.
+        let both_ways = back.is_some() && onwards.is_some();
+        spread.as_nanos() as u64 <= APART.max(ahead.unsigned_abs() / 10)
+            && (both_ways || ahead.unsigned_abs() >= NO_PATH)
     }
 
     /// How far the second clock is ahead, and the spread of what was measured.
@@ -303,7 +357,7 @@ impl Analysis {
             let way = if clock.ahead > 0 { "ahead" } else { "behind" };
             let (shared, spread) = (clock.shared, clock.spread.as_secs_f64() * 1e3);
             let text = format!(
-                "the clock of {} is {ahead:.6} s {way}, as {shared} datagrams tell that {} saw too (spread {spread:.3} ms); \
+                "the clock of {} is {ahead:.6} s {way}, as {shared} messages tell that {} saw too (spread {spread:.3} ms); \
                  its times are told by the other clock",
                 point.label, self.points[clock.reference as usize].label
             );

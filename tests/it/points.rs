@@ -212,3 +212,29 @@ fn the_files_of_both_ends_are_named_where_a_request_was_lost() {
     assert!(told.contains("clock of alice.pcap is 4.000000 s ahead"), "{told}");
     assert!(told.contains("never reached bob.pcap"), "{told}");
 }
+
+#[test]
+fn files_of_different_hops_are_brought_to_one_clock() {
+    let once = read(&support::root().join("testdata/captures/a11-session-two-proxies.pcap"));
+    // The first file has the caller's side, the other one the rest, by another clock.
+    let is_first = |packet: &PacketMeta| once.data(packet).get(26..34).is_some_and(|ips| ips[3] == 11 || ips[7] == 11);
+    for ahead in [4_000_000_000, -4_000_000_000] {
+        let mut both = once.clone();
+        for packet in &mut both.packets {
+            if !is_first(packet) {
+                packet.interface = 1;
+                packet.time = Timestamp::from_nanos(packet.time.as_nanos() + ahead);
+            }
+        }
+        both.packets.sort_by_key(|packet| packet.time);
+        let told = tell(&both);
+        let clock = told.analysis.points[1].clock.expect("a clock");
+        assert!(clock.moved && (clock.ahead - ahead).abs() < 1_000_000, "{clock:?}");
+        assert_eq!(essence(&told), essence(&tell(&once)));
+        let labels = |told: &Told| -> Vec<String> {
+            let view = told.analysis.view(0);
+            view.messages().map(|(_, seen)| format!("{} {:?}", seen.connection.src, seen.message.status())).collect()
+        };
+        assert_eq!(labels(&told), labels(&tell(&once)));
+    }
+}
