@@ -17,6 +17,7 @@ use crate::rules;
 use crate::sip::{
     Address, Challenge, Credentials, Framed, Framer, Header, HeaderName, Message, Probe, Sdp, Uri, Via, probe,
 };
+use crate::story::{self, Story};
 use bytes::Bytes;
 use std::hint::black_box;
 use std::io::Cursor;
@@ -325,7 +326,7 @@ pub fn pipeline(input: &[u8]) {
     if let Some((anomalies, captures)) = told {
         let mut analysis = analyzer.finish();
         analysis.anomalies.merge(anomalies);
-        report(&analysis, &captures);
+        report(analysis, &captures);
     }
 }
 
@@ -354,7 +355,7 @@ pub fn calls(input: &[u8]) {
     }
     let mut analyzer = Analyzer::new(Options { sip_ports: vec![5060], ..Options::default() });
     analyzer.push(&Batch { buffers: vec![bytes.into()], packets });
-    report(&analyzer.finish(), &[]);
+    report(analyzer.finish(), &[]);
 }
 
 /// An IPv4 packet without checksums.
@@ -368,10 +369,11 @@ fn udp(out: &mut Vec<u8>, from: u8, to: u8, payload: &[u8]) {
 }
 
 /// Everything that is told of an analysis.
-fn report(analysis: &Analysis, captures: &[CaptureInfo]) {
-    let flows = flow::match_all(analysis);
-    let findings = rules::check(analysis, &flows);
-    let told = Report::new(captures, analysis, &flows, &findings, Selection::default());
+fn report(analysis: Analysis, captures: &[CaptureInfo]) {
+    let flows = flow::match_all(&analysis);
+    let findings = rules::check(&analysis, &flows);
+    let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
+    let told = Report::new(captures, &analysis, &flows, &findings, Selection::default());
     let narrow = Style { width: Style::MIN_WIDTH, colour: true, ascii: true };
     let mut out = Vec::new();
     for style in [Style::default(), narrow] {

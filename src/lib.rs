@@ -4,13 +4,15 @@
 //! The way of a packet: [`capture`] reads it from a file, [`analysis::Analyzer`] turns packets into calls
 //! (with [`net`] for links, IP, TCP and TLS, [`sip`] for messages, [`session`] for transactions and
 //! dialogs, [`call`] for what belongs together), [`flow`] compares each call with the reference flows
-//! of BCP 75 (RFC 3665), [`rules`] report deviations, [`report`] writes them down. [`cli`] is the
+//! of BCP 75 (RFC 3665), [`rules`] report deviations, [`story`] tells legs that are one call as one,
+//! [`report`] writes them down. [`cli`] is the
 //! program. Each module names only those before it; docs/ARCHITECTURE.md has the map.
 //!
 //! ```
 //! use callflow::analysis::{Analyzer, Options};
 //! use callflow::base::Batch;
 //! use callflow::capture::{self, More};
+//! use callflow::story::{self, Story};
 //! use callflow::{flow, rules};
 //!
 //! let path = "testdata/captures/a05-register-wrong-password.pcap";
@@ -23,6 +25,7 @@
 //! let analysis = analyzer.finish();
 //! let flows = flow::match_all(&analysis);
 //! let findings = rules::check(&analysis, &flows);
+//! let Story { flows, findings, .. } = story::tell(analysis, flows, findings);
 //!
 //! assert_eq!(flows[0].flow, Some("bcp75/2.5"));
 //! assert_eq!(findings[0].rule.name, "credentials-refused");
@@ -45,3 +48,4 @@ pub mod report;
 pub mod rules;
 pub mod session;
 pub mod sip;
+pub mod story;

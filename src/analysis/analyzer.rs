@@ -6,7 +6,7 @@ use super::coverage::{Counted, Coverage, PacketKind};
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
-use super::{Analysis, Closing, Stats, closings, icmp};
+use super::{Analysis, Closing, Stats, closings, icmp, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -29,6 +29,8 @@ pub struct Options {
     pub rsa_keys: Vec<net::RsaKey>,
     /// UDP ports whose every datagram is SIP, however odd it looks.
     pub sip_ports: Vec<u16>,
+    /// Headers that hold the Call-ID of another leg, or one value on all legs of a call, beside the known ones.
+    pub leg_headers: Vec<String>,
 }
 
 /// Reads packets batch by batch. The result does not depend on how they are cut into batches nor on
@@ -99,6 +101,7 @@ impl Analyzer {
             self.analysis.first.get_or_insert(packet.time);
             self.analysis.first = self.analysis.first.min(Some(packet.time));
             self.analysis.last = self.analysis.last.max(Some(packet.time));
+            points::note(&mut self.analysis.points, packet);
         }
         self.analysis.stats.packets += batch.packets.len() as u64;
         let ports = &self.options.sip_ports;
@@ -141,9 +144,12 @@ impl Analyzer {
         self.file(parsed);
         agents::number_sendings(&mut self.analysis.seen, &self.relayed);
         let clocks = Clocks::new(&self.analysis.seen, &self.relayed);
-        let Self { ids, mut analysis, mut coverage, sealed, wrappings, options, .. } = self;
+        let Self { options, mut ids, mut analysis, mut coverage, sealed, wrappings, .. } = self;
         sealed.judge(&analysis.seen, &options.sip_ports, &mut coverage, &mut analysis.anomalies);
         analysis.wrappings = wrappings.settle(&mut analysis.seen);
+        if let Some(anew) = points::compare(&mut analysis) {
+            ids = anew;
+        }
         let end = analysis.last.unwrap_or_default();
         let call_ids = ids.len() as u64;
         let mut groups = call::group_messages(&analysis.seen, ids);
@@ -158,7 +164,9 @@ impl Analyzer {
         let packets = analysis.stats.packets;
         analysis.stats = Stats { packets, call_ids, coverage, ..counted };
         analysis.stats.count_calls(&calls);
+        analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
         analysis.calls = calls;
+        note_oversized(&mut analysis);
         note_repairs(&mut analysis);
         icmp::assign(&mut analysis);
         closings::keep_sip(&mut analysis);
@@ -511,6 +519,17 @@ fn note_repairs(analysis: &mut Analysis) {
             let note = Anomaly::new(AnomalyKind::Reordered, frame, 0, text);
             analysis.anomalies.add(note);
         }
+    }
+}
+
+/// Says which legs would make a call of more legs than there are.
+fn note_oversized(analysis: &mut Analysis) {
+    for (leg, legs) in &analysis.ties.oversized {
+        let first =
+            analysis.calls[*leg].messages.first().map_or(0, |first| analysis.seen[first.seen.at()].frames.last());
+        let text =
+            format!("{legs} legs name each other; more than {} are not told as one call", limits::LEGS_OF_A_CALL);
+        analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, first, 0, text));
     }
 }
 

@@ -206,6 +206,7 @@ impl Origin {
 impl Raw {
     pub(super) fn parse(self) -> Seen {
         let Self { bytes, frames, time, connection, sending, wrapped, interface, passed: _ } = self;
-        Seen { message: Message::parse(bytes), frames, time, connection, sending, wrapped, interface }
+        let message = Message::parse(bytes);
+        Seen { message, frames, time, connection, sending, wrapped, interface, unseen_at: None }
     }
 }

@@ -7,6 +7,7 @@ mod coverage;
 mod icmp;
 mod intake;
 mod metrics;
+mod points;
 mod remarks;
 mod sealed;
 mod stats;
@@ -17,13 +18,14 @@ pub use crate::net::{Ending, RsaKey};
 pub use analyzer::{Analyzer, Options};
 pub use coverage::{Counted, Coverage, PacketKind};
 pub use metrics::{Delays, Metrics, Ratio};
+pub use points::{Clock, Point};
 pub use remarks::Remarks;
 pub use stats::{AddressPair, Stats};
 pub use timings::{Timings, final_response, first_response, response_time};
 pub use wrapped::Wrapping;
 
-use crate::base::{Anomalies, Idx, Timestamp};
-use crate::call::Call;
+use crate::base::{Anomalies, Idx, Names, Timestamp};
+use crate::call::{Call, Ties};
 use crate::session::{MessageNo, Seen};
 
 /// Everything that was understood of a capture; read-only from here on.
@@ -31,8 +33,10 @@ use crate::session::{MessageNo, Seen};
 pub struct Analysis {
     /// Every SIP message, in order of capture.
     pub seen: Vec<Seen>,
-    /// Calls, in order of their first message.
+    /// Calls, in order of their first message: one for each leg, until they are told as one.
     pub calls: Vec<Call>,
+    /// Which of them are legs of one call.
+    pub ties: Ties,
     /// Counts over the whole capture.
     pub stats: Stats,
     /// What was not understood.
@@ -41,6 +45,10 @@ pub struct Analysis {
     pub icmp: Vec<IcmpReport>,
     /// Connections that carried SIP, or were to, and were closed or reset; in order of capture.
     pub closings: Vec<Closing>,
+    /// Files and interfaces at which packets were recorded; [`Seen::interface`] is a position here.
+    pub points: Vec<Point>,
+    /// What addresses are called.
+    pub names: Names,
     /// Time of the first packet (of any kind).
     pub first: Option<Timestamp>,
     /// Time of the last packet (of any kind).

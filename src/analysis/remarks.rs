@@ -1,13 +1,8 @@
 //! What a capture says beside its packets.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
-/// Names and comments that a capture carries.
+/// Comments that a capture carries.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Remarks {
-    /// Names of addresses.
-    pub names: BTreeMap<IpAddr, String>,
     /// What people wrote about frames, which ascend.
     pub comments: Vec<(u32, String)>,
 }

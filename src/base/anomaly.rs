@@ -16,6 +16,8 @@ pub enum AnomalyKind {
     TimeBackwards,
     /// A message recorded before the one that caused it, and put behind it.
     Reordered,
+    /// Observation points whose clocks differ; the times of one were put back.
+    ClocksDiffer,
     /// Interface statistics say that packets were dropped while capturing.
     DroppedPackets,
     /// A link type that we cannot decode.
@@ -59,6 +61,7 @@ impl AnomalyKind {
             Self::SkippedBlock => "skipped-block",
             Self::TimeBackwards => "time-backwards",
             Self::Reordered => "reordered",
+            Self::ClocksDiffer => "clocks-differ",
             Self::DroppedPackets => "dropped-packets",
             Self::UnknownLinkType => "unknown-link-type",
             Self::CutFrame => "cut-frame",

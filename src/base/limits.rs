@@ -72,3 +72,7 @@ pub const COMMENT_BYTES: usize = 4096;
 pub const KEY_LOG_BYTES: usize = 64 << 20;
 /// Findings of one rule and severity that are told for one call; a flood under one Call-ID repeats them endlessly.
 pub const FINDINGS_OF_A_RULE: usize = 20;
+/// Legs that one identifier may tie together; one that more of them carry is a constant, not an identifier.
+pub const LEGS_OF_AN_IDENTIFIER: usize = 8;
+/// Legs of one call; transfers from desk to desk have a handful, a conference as many as it has members.
+pub const LEGS_OF_A_CALL: usize = 32;

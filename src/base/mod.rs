@@ -8,6 +8,7 @@ mod error;
 mod frames;
 mod idx;
 pub mod limits;
+mod names;
 mod packet;
 mod time;
 
@@ -16,5 +17,6 @@ pub use endpoint::{Connection, Endpoint, Transport};
 pub use error::Error;
 pub use frames::Frames;
 pub use idx::Idx;
+pub use names::{BadName, Names};
 pub use packet::{Batch, LinkType, PacketMeta};
 pub use time::Timestamp;

@@ -44,6 +44,8 @@ pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Ca
         dialogs,
         participants: cast.participants,
         hops: cast.hops,
+        legs: Vec::new(),
+        related: Vec::new(),
         start: messages.first().map_or(capture_end, |seen| seen.time),
         end: messages.last().map_or(capture_end, |seen| seen.time),
         watched_until: capture_end,

@@ -1,14 +1,28 @@
 //! Calls: what a user calls a call, a registration, a subscription, with its participants and hops.
 
+mod affinity;
 mod build;
+mod clue;
 mod correlate;
+mod forwarded;
+mod identifiers;
+mod legs;
 mod order;
 mod outcome;
 mod participants;
+mod profile;
+mod side;
+mod weave;
 
 pub use build::build;
+pub use clue::Clue;
 pub use correlate::{CallIds, Group, group_messages};
+pub use forwarded::{Forwarded, forwarded};
+pub use identifiers::LEG_HEADERS;
+pub use legs::{Hint, Tie, Ties, tie_legs};
 pub use order::Reordered;
+pub use profile::{Profile, profiles};
+pub use weave::{Places, Woven, weave};
 
 use crate::base::{Endpoint, Idx, Timestamp};
 use crate::session::{Copy, Dialog, MessageNo, Seen, Transaction};
@@ -116,6 +130,8 @@ pub enum Role {
     Proxy,
     /// Answers 3xx.
     Redirect,
+    /// Rewrites addresses in messages that it sends on, without a Via of its own.
+    Alg,
     /// Ends one leg and starts another.
     B2bua,
     /// Cannot be told.
@@ -130,6 +146,7 @@ impl Role {
             Self::Registrar => "registrar",
             Self::Proxy => "proxy",
             Self::Redirect => "redirect",
+            Self::Alg => "alg",
             Self::B2bua => "b2bua",
             Self::Unknown => "unknown",
         }
@@ -178,6 +195,32 @@ pub struct CallMessage {
     pub next_copy: Option<MessageNo>,
 }
 
+/// One leg of a call that has several: what is sent under one Call-ID, from whoever opens it to whoever ends it.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// Its messages.
+    pub messages: Vec<MessageNo>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Status of the final response that decided that.
+    pub final_status: Option<u16>,
+    /// The reference flow that it follows.
+    pub flow: Option<&'static str>,
+    /// The leg before it, by position, that it is tied to, and why; `None` for the first.
+    pub tie: Option<(usize, Tie)>,
+}
+
+/// Another call that this one may be part of.
+#[derive(Clone, Debug)]
+pub struct Related {
+    /// Position of the other call.
+    pub call: usize,
+    /// What speaks for it.
+    pub tie: Tie,
+    /// A third call would do as well.
+    pub rivalled: bool,
+}
+
 /// A call, registration, subscription or other exchange: one or several legs told as one story.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -199,6 +242,10 @@ pub struct Call {
     pub participants: Vec<Participant>,
     /// Hops in the order of the path.
     pub hops: Vec<Hop>,
+    /// The legs, in order of their first message; empty when there is only one.
+    pub legs: Vec<Leg>,
+    /// Other calls that may be further legs of this one.
+    pub related: Vec<Related>,
     /// Time of the first message.
     pub start: Timestamp,
     /// Time of the last message.

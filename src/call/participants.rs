@@ -1,13 +1,15 @@
 //! Who takes part in a call, and on which hops they speak to each other.
 
-use super::{Hop, Participant, Role};
+use super::{Call, Hop, Participant, Role};
 use crate::base::{Connection, Endpoint, Idx};
 use crate::session::{MessageNo, Seen, Transaction, Transactions};
-use crate::sip::{Facts, Method};
+use crate::sip::{Facts, Message, Method};
 use foldhash::fast::RandomState;
 use petgraph::graphmap::DiGraphMap;
 use petgraph::unionfind::UnionFind;
+use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// Participants and hops of a call, and for each message who sent it to whom on which hop.
 pub(super) struct Cast {
@@ -45,7 +47,34 @@ pub(super) fn cast(messages: &[&Seen], found: &Transactions) -> Cast {
     }
     settle_hops(messages, found, &mut cast);
     settle_roles(messages, found, &mut cast);
+    settle_gateways(messages, found, &mut cast);
     cast
+}
+
+/// The address at which `who` of `call` and `other_who` of `other` are the same element: an address with
+/// its port, or a host on which each of the calls has nobody else.
+pub(super) fn shared_address(
+    call: &Call,
+    who: Idx<Participant>,
+    other: &Call,
+    other_who: Idx<Participant>,
+) -> Option<IpAddr> {
+    /// Addresses of one element, and elements of one call, that are compared; a flood has thousands.
+    const COMPARED: usize = 32;
+    let addresses = |call: &Call, who: Idx<Participant>| -> SmallVec<[Endpoint; 4]> {
+        call.participants[who.at()].addresses.iter().copied().take(COMPARED).collect()
+    };
+    let (ours, theirs) = (addresses(call, who), addresses(other, other_who));
+    if let Some(same) = ours.iter().find(|endpoint| theirs.contains(endpoint)) {
+        return Some(same.ip);
+    }
+    let alone = |call: &Call, who: Idx<Participant>, ip: IpAddr| {
+        let mut others = call.participants.iter().enumerate().filter(|(at, _)| *at != who.at());
+        call.participants.len() <= COMPARED
+            && !others.any(|(_, other)| other.addresses.iter().any(|endpoint| endpoint.ip == ip))
+    };
+    let hosts = ours.iter().map(|endpoint| endpoint.ip).filter(|ip| theirs.iter().any(|other| other.ip == *ip));
+    hosts.into_iter().find(|ip| alone(call, who, *ip) && alone(other, other_who, *ip))
 }
 
 /// Distinct endpoints, numbered from 0 in order of appearance.
@@ -330,15 +359,38 @@ fn settle_roles(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
     }
 }
 
+/// A message that goes on from another address with the same branch and no Via of whoever sends it on was not
+/// passed on by a proxy (RFC 3261 16.6 item 8), but rewritten on its way: by an application level gateway.
+fn settle_gateways(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
+    type Key<'a> = (&'a [u8], u32, Method, Idx<Participant>);
+    let mut senders: HashMap<Key<'_>, (Idx<Participant>, &Message), RandomState> = HashMap::default();
+    for transaction in &found.all {
+        let Some(no) = transaction.request else {
+            continue;
+        };
+        let message = &messages[no.at()].message;
+        let (client, server, _) = cast.of_message[no.at()];
+        if !message.branch().starts_with(b"z9hG4bK") {
+            continue;
+        }
+        let key = (message.branch(), transaction.cseq, transaction.method, server);
+        let (inside, before) = *senders.entry(key).or_insert((client, message));
+        if inside != client && before.via_count() == message.via_count() && before.raw() != message.raw() {
+            raise(&mut cast.participants[client.at()], Role::Alg);
+        }
+    }
+}
+
 /// An element that was seen to forward is a proxy whatever else it does.
-fn raise(participant: &mut Participant, role: Role) {
+pub(super) fn raise(participant: &mut Participant, role: Role) {
     let rank = |role: Role| match role {
         Role::Unknown => 0,
         Role::Ua => 1,
         Role::Redirect => 2,
         Role::Registrar => 3,
-        Role::B2bua => 4,
-        Role::Proxy => 5,
+        Role::Alg => 4,
+        Role::B2bua => 5,
+        Role::Proxy => 6,
     };
     if rank(role) > rank(participant.role) {
         participant.role = role;

@@ -106,6 +106,10 @@ impl Source for Filtered {
         self.source.key_log()
     }
 
+    fn point(&self, interface: u32) -> (usize, u32) {
+        self.source.point(interface)
+    }
+
     fn names(&self) -> &Names {
         self.source.names()
     }

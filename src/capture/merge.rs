@@ -229,6 +229,12 @@ impl Source for Merged {
         &self.names
     }
 
+    fn point(&self, interface: u32) -> (usize, u32) {
+        let own = |input: &Input| input.interfaces.iter().position(|known| *known == Some(interface));
+        let found = self.inputs.iter().enumerate().find_map(|(at, input)| Some((at, own(input)? as u32)));
+        found.unwrap_or((0, interface))
+    }
+
     fn comments(&self) -> &[Comment] {
         &self.comments
     }

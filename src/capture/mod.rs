@@ -56,6 +56,11 @@ pub trait Source: Send {
     /// Names of addresses that the files carried so far.
     fn names(&self) -> &Names;
 
+    /// Which of [`Source::captures`] has the observation point with this number, and its number there.
+    fn point(&self, interface: u32) -> (usize, u32) {
+        (0, interface)
+    }
+
     /// Comments that the files carried so far, on the packets given out so far, in their order.
     fn comments(&self) -> &[Comment];
 }

@@ -96,6 +96,12 @@ pub(super) struct InputArgs {
     /// Take every datagram of this UDP port for SIP (it is found by content anyway, on any port).
     #[arg(long, value_name = "PORT=sip", value_parser = sip_port)]
     pub(super) decode_as: Vec<u16>,
+    /// Names of addresses, in the format of hosts(5); an address may have a port.
+    #[arg(long, value_name = "FILE")]
+    pub(super) names: Option<PathBuf>,
+    /// A header that holds the Call-ID of another leg, or one value on all legs of a call (X-Call-ID and others are known).
+    #[arg(long, value_name = "NAME")]
+    pub(super) leg_header: Vec<String>,
     /// Count a capture whose last record is cut as not read in full (exit code 3).
     #[arg(long)]
     pub(super) strict: bool,

@@ -6,7 +6,9 @@ use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
 use crate::report::ladder::Ladder;
-use crate::report::{FORMATS, Paint, Report, count, draw, heading, short_finding, show, stats, story, table};
+use crate::report::{
+    FORMATS, Paint, Report, count, draw, heading, narrative, participants, short_finding, show, stats, table,
+};
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
@@ -37,6 +39,7 @@ pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, St
                 writeln!(output.out)?;
             }
             heading(report, view, output.style, &mut output.out)?;
+            participants(view, output.style, &mut output.out)?;
             writeln!(output.out)?;
             draw(&Ladder::new(report, view), output.style, 2, &mut output.out)?;
             for finding in report.told_of(view) {
@@ -78,7 +81,7 @@ pub(super) fn stories(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, 
             }
             heading(report, view, output.style, &mut output.out)?;
             writeln!(output.out)?;
-            write!(output.out, "{}", output.style.paragraph(Paint::Plain, &story(view), 2))?;
+            write!(output.out, "{}", output.style.paragraph(Paint::Plain, &narrative(view), 2))?;
             for finding in report.findings_of(view.number) {
                 short_finding(finding, 2, output.style, &mut output.out)?;
             }

@@ -3,11 +3,13 @@
 use super::args::InputArgs;
 use super::{follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
-use crate::base::{Batch, Error};
-use crate::capture::{self, CaptureInfo, Filtered, More, Source};
+use crate::base::{BadName, Batch, Error, Names};
+use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
 use crate::flow::{self, Catalog, FlowMatch};
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
+use crate::story::{self, Story};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +68,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
     let catalog = catalog(&input.flow_file)?;
     let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    let mut names = input.names.as_deref().map(names).transpose()?.unwrap_or_default();
     let opened = if input.follow { follow::open(files)? } else { capture::open(files) };
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
@@ -73,19 +76,42 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         None => opened.source,
         Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
     };
-    let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports: input.decode_as.clone() });
+    let (sip_ports, leg_headers) = (input.decode_as.clone(), input.leg_header.clone());
+    let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports, leg_headers });
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
-    analysis.remarks = Remarks {
-        names: source.names().iter().map(|(address, name)| (address, name.to_owned())).collect(),
-        comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect(),
-    };
+    analysis.remarks =
+        Remarks { comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect() };
     let captures = source.captures().to_vec();
+    // The user's names go before those of the capture.
+    source.names().iter().for_each(|(address, name)| names.add(address, name));
+    analysis.names = names;
+    analysis.name_points(|point| label(&captures, source.point(point)));
     unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all_with(catalog, &analysis);
-    let findings = rules::check_with(&analysis, &flows, &knowledge);
+    let mut findings = rules::check_with(&analysis, &flows, &knowledge);
+    for finding in &mut findings {
+        for text in [&mut finding.summary, &mut finding.detail] {
+            if let Cow::Owned(told) = analysis.names.annotate(text) {
+                *text = told;
+            }
+        }
+    }
+    let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
     Ok(Outcome { captures, analysis, flows, findings, unread })
+}
+
+/// An observation point as people know it: the file, and the interface where the file has several.
+fn label(captures: &[CaptureInfo], (capture, interface): (usize, u32)) -> String {
+    let Some(info) = captures.get(capture) else {
+        return format!("observation point {interface}");
+    };
+    match info.interfaces.get(interface as usize).filter(|_| info.interfaces.len() > 1) {
+        Some(InterfaceInfo { name: Some(name), .. }) => format!("{} {name}", info.path),
+        Some(_) => format!("{} interface {interface}", info.path),
+        None => info.path.clone(),
+    }
 }
 
 /// Gives all packets to the analyzer; whether all could be read.
@@ -148,6 +174,13 @@ fn passwords(path: &Path) -> Result<Passwords, Error> {
         std::fs::read(path).map_err(|source| Error::Usage(format!("--passwords {}: {source}", path.display())))?;
     let told = |bad: BadLine| Error::Usage(format!("--passwords {}:{}: {}", path.display(), bad.line, bad.why));
     Passwords::parse(&text).map_err(told)
+}
+
+/// Reads the file of `--names`.
+fn names(path: &Path) -> Result<Names, Error> {
+    let text = std::fs::read(path).map_err(|source| Error::Usage(format!("--names {}: {source}", path.display())))?;
+    let told = |bad: BadName| Error::Usage(format!("--names {}:{}: {}", path.display(), bad.line, bad.why));
+    Names::parse(&text).map_err(told)
 }
 
 /// A bar on a terminal for long input; else nothing.

@@ -110,6 +110,9 @@ fn response(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
         return judgement;
     }
     let sent_for = span(&times);
+    if let Some(place) = lost_between(view, transaction, Sent::Request) {
+        return proved(Cause::LostOnPath, format!("the request {place}"));
+    }
     if times.len() > 1 {
         let schedule = if transaction.method == Method::Invite { Schedule::Doubling } else { Schedule::Capped };
         let ran_out = if timer::ran_out(&times, schedule) { " until the sender gave up" } else { "" };
@@ -221,6 +224,9 @@ fn ack_to_2xx(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     if let Some(judgement) = unseen_direction(view, invite.connection) {
         return judgement;
     }
+    if let Some(place) = lost_between(view, invite, Sent::FinalResponse) {
+        return proved(Cause::LostOnPath, format!("the 2xx {place}"));
+    }
     let times = sendings(view, invite, Sent::FinalResponse);
     // A dialog begins with a response to its INVITE, on this hop or on a later one.
     let dialogs = &view.call.dialogs;
@@ -255,6 +261,9 @@ fn ack_to_failure(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     };
     if let Some(judgement) = unseen_direction(view, invite.connection) {
         return judgement;
+    }
+    if let Some(place) = lost_between(view, invite, Sent::FinalResponse) {
+        return proved(Cause::LostOnPath, format!("the response {place}"));
     }
     let times = sendings(view, invite, Sent::FinalResponse);
     if times.len() > 1 {
@@ -362,7 +371,23 @@ enum Sent {
 
 /// When the request or the final response of a transaction was sent; packets captured twice count once.
 fn sendings(view: CallView<'_>, transaction: &Transaction, what: Sent) -> Vec<Timestamp> {
-    let wanted = |no: MessageNo| {
+    sent(view, transaction, what).map(|no| view.seen(no).time).collect()
+}
+
+/// Between which observation points every sending was lost: "passed a.pcap and never reached b.pcap".
+fn lost_between(view: CallView<'_>, transaction: &Transaction, what: Sent) -> Option<String> {
+    let label = |point: u32| view.analysis.points.get(point as usize).map(|point| point.label.as_str());
+    let mut places = sent(view, transaction, what).map(|no| {
+        let seen = view.seen(no);
+        Some((seen.interface, seen.unseen_at?))
+    });
+    let (passed, missed) = places.next()??;
+    let all = places.all(|place| place == Some((passed, missed)));
+    all.then(|| Some(format!("passed {} and never reached {}", label(passed)?, label(missed)?))).flatten()
+}
+
+fn sent<'a>(view: CallView<'a>, transaction: &'a Transaction, what: Sent) -> impl Iterator<Item = MessageNo> + use<'a> {
+    let wanted = move |no: MessageNo| {
         let message = view.sip(no);
         match what {
             Sent::Request => message.is_request() && message.method() == transaction.method,
@@ -373,10 +398,8 @@ fn sendings(view: CallView<'_>, transaction: &Transaction, what: Sent) -> Vec<Ti
         .messages
         .iter()
         .copied()
-        .filter(|no| view.call.message(*no).copy.is_none_or(|copy| copy.kind == CopyKind::Retransmission))
-        .filter(|no| wanted(*no))
-        .map(|no| view.seen(no).time)
-        .collect()
+        .filter(move |no| view.call.message(*no).copy.is_none_or(|copy| copy.kind == CopyKind::Retransmission))
+        .filter(move |no| wanted(*no))
 }
 
 fn span(times: &[Timestamp]) -> Duration {

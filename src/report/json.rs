@@ -1,5 +1,8 @@
 //! JSON and NDJSON, version 1: views of their own, so that the types within may change (docs/json.md).
 
+use super::json_call::{
+    ForwardedView, LegView, ParticipantView, RelatedView, forwarded_views, leg_views, participant_views, related_views,
+};
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
 use super::json_layout::{Document, Line};
 use super::json_metrics::{MetricsView, TimingsView, millis};
@@ -166,6 +169,9 @@ struct CallJson<'a> {
     messages: Vec<MessageView<'a>>,
     reference: Option<ReferenceView<'a>>,
     findings: &'a [usize],
+    legs: Vec<LegView<'a>>,
+    related: Vec<RelatedView>,
+    forwarded: Vec<ForwardedView>,
 }
 
 fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
@@ -182,10 +188,13 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         outcome: call.outcome.name(),
         final_status: call.final_status,
         timings: TimingsView::of(Timings::of(view)),
-        participants: (0..call.participants.len()).map(|at| participant_view(view, Idx::new(at))).collect(),
+        participants: participant_views(view),
         messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
         reference: flow.map(reference_view),
         findings: report.positions_of(view.number),
+        legs: leg_views(view),
+        related: related_views(view),
+        forwarded: forwarded_views(view),
     }
 }
 
@@ -199,25 +208,7 @@ fn call_ids(view: CallView<'_>) -> Vec<Cow<'_, str>> {
         .collect()
 }
 
-#[derive(serde::Serialize)]
-struct ParticipantView {
-    id: String,
-    label: String,
-    addresses: Vec<String>,
-    role: &'static str,
-}
-
-fn participant_view(view: CallView<'_>, who: Idx<Participant>) -> ParticipantView {
-    let participant = &view.call.participants[who.at()];
-    ParticipantView {
-        id: participant_id(who),
-        label: words::address(view, who),
-        addresses: participant.addresses.iter().map(ToString::to_string).collect(),
-        role: participant.role.name(),
-    }
-}
-
-fn participant_id(who: Idx<Participant>) -> String {
+pub(super) fn participant_id(who: Idx<Participant>) -> String {
     format!("p{}", who.at() + 1)
 }
 
@@ -239,9 +230,13 @@ struct MessageView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<usize>,
     step: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     comments: Vec<&'a str>,
     response_time: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unseen_at: Option<&'a str>,
 }
 
 fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
@@ -269,11 +264,12 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
         inside: view.analysis.wrapping(seen),
         comments: view.comments(no).collect(),
         response_time: response_time(view, no).map(millis),
+        unseen_at: words::unseen_at(view, no),
     }
 }
 
 /// Messages are numbered from 1 in reports.
-fn number(no: MessageNo) -> usize {
+pub(super) fn number(no: MessageNo) -> usize {
     no.at() + 1
 }
 

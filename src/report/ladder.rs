@@ -226,6 +226,11 @@ impl Builder<'_> {
                 notes: self.view.comments(no).map(comment_note).collect(),
             };
             self.arrows.insert(self.place(no), arrow);
+            if let Some(missed) = words::unseen_at(self.view, no)
+                && let Some(arrow) = self.arrow(no)
+            {
+                arrow.remark(Paint::Info, format!("never reached {missed}"));
+            }
         }
         for no in flow.into_iter().flat_map(|flow| &flow.unexpected) {
             if let Some(arrow) = self.arrow(*no) {

@@ -6,6 +6,7 @@ pub mod diff;
 pub mod escape;
 mod fingerprint;
 mod json;
+mod json_call;
 mod json_capture;
 mod json_layout;
 mod json_metrics;
@@ -26,9 +27,9 @@ mod words;
 
 pub use json::{Json, Ndjson, write_document};
 pub use ladder_text::draw;
-pub use narrate::story;
+pub use narrate::narrative;
 pub use style::{Paint, Style, count, shorten};
-pub use tell::{heading, short_finding};
+pub use tell::{heading, participants, short_finding};
 pub use text::Text;
 pub use words::{from_uri, to_uri};
 

@@ -22,7 +22,7 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 const PATH: usize = 16;
 
 /// The call as sentences, in order of time: every exchange of its first hop is in it.
-pub fn story(view: CallView<'_>) -> String {
+pub fn narrative(view: CallView<'_>) -> String {
     let mut story = Story { view, named: vec![false; view.call.participants.len()] };
     let events = story.events();
     let mut text = String::new();

@@ -3,7 +3,8 @@
 use super::style::{Paint, Style, count};
 use super::{Report, escape, time, words};
 use crate::analysis::CallView;
-use crate::call::Outcome;
+use crate::base::Idx;
+use crate::call::{Outcome, profiles};
 use crate::flow::{FlowMatch, Verdict};
 use crate::rules::{Finding, Severity};
 use std::io::{self, Write};
@@ -21,7 +22,57 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     if let Some(told) = report.flow(view.number).and_then(flow_line) {
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
     }
+    for told in legs(view).into_iter().chain(related(view)) {
+        write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
+    }
     Ok(())
+}
+
+/// What is known of the participants beside their role: software, and what they were seen to do.
+pub fn participants(view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let profiles = profiles(view.call, &view.analysis.seen);
+    for (at, profile) in profiles.into_iter().enumerate().take(PARTICIPANTS) {
+        let route = match profile.records_route {
+            Some(true) => Some("on the route".to_owned()),
+            Some(false) => Some("not on the route".to_owned()),
+            None => None,
+        };
+        let facts: Vec<String> = profile.user_agent.into_iter().chain(route).collect();
+        if !facts.is_empty() {
+            let told = format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
+            write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
+        }
+    }
+    Ok(())
+}
+
+/// Participants that are described; a flood has thousands.
+const PARTICIPANTS: usize = 12;
+
+/// The legs of a call that has several, each with why it belongs to the call.
+fn legs(view: CallView<'_>) -> Vec<String> {
+    let legs = &view.call.legs;
+    let told = legs.iter().enumerate().map(|(at, leg)| {
+        let id = words::leg_id(view, leg);
+        let held = count(leg.messages.len(), "message");
+        let flow = leg.flow.map_or_else(String::new, |flow| format!(", {flow}"));
+        let why = match &leg.tie {
+            Some((before, tie)) if legs.len() > 2 => format!(", with leg {} {}", before + 1, words::tie(tie)),
+            Some((_, tie)) => format!(", {}", words::tie(tie)),
+            None => String::new(),
+        };
+        format!("leg {} of {}: Call-ID {}, {held}{flow}{why}", at + 1, legs.len(), escape::text(&id))
+    });
+    told.collect()
+}
+
+/// Other calls that may be more legs of this one.
+fn related(view: CallView<'_>) -> Vec<String> {
+    let told = view.call.related.iter().map(|related| {
+        let rivalled = if related.rivalled { "; another call would do as well" } else { "" };
+        format!("perhaps one call with call {}, {}{rivalled}", related.call + 1, words::tie(&related.tie))
+    });
+    told.collect()
 }
 
 /// A finding in full: the sentence, why, where it is written, which frames.

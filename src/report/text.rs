@@ -163,7 +163,7 @@ impl<'a> Page<'a, '_> {
         writeln!(self.out)?;
         heading(self.report, view, self.style, self.out)?;
         writeln!(self.out)?;
-        write!(self.out, "{}", self.style.paragraph(Paint::Plain, &narrate::story(view), 2))?;
+        write!(self.out, "{}", self.style.paragraph(Paint::Plain, &narrate::narrative(view), 2))?;
         let worst = self.report.findings_of(view.number).map(rank).max();
         let is_worst = |finding: &&Finding| Some(rank(finding)) == worst;
         for finding in self.report.findings_of(view.number).filter(is_worst) {

@@ -4,8 +4,10 @@ use super::style::shorten;
 use super::{escape, time};
 use crate::analysis::{CallView, Timings};
 use crate::base::Idx;
-use crate::call::{Kind, Outcome, Participant, Role};
+use crate::call::{Kind, Leg, Outcome, Participant, Role, Tie};
+use crate::session::MessageNo;
 use crate::sip::{Facts, Message, Method};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Reason phrases are cut to this many columns; some servers write sentences.
@@ -83,6 +85,23 @@ pub(super) fn short_uri(uri: &str) -> String {
     }
 }
 
+/// The observation point that should have seen a message and did not.
+pub(super) fn unseen_at(view: CallView<'_>, no: MessageNo) -> Option<&str> {
+    let point = view.seen(no).unseen_at?;
+    view.analysis.points.get(point as usize).map(|point| point.label.as_str())
+}
+
+/// Call-ID of a leg.
+pub(super) fn leg_id<'a>(view: CallView<'a>, leg: &Leg) -> Cow<'a, str> {
+    leg.messages.first().map_or(Cow::Borrowed(""), |no| String::from_utf8_lossy(view.sip(*no).call_id()))
+}
+
+/// Why legs are one call, strongest reasons first: "97 % sure: same Session-ID ..., same caller bob".
+pub(super) fn tie(tie: &Tie) -> String {
+    let reasons: Vec<String> = tie.clues.iter().map(|clue| escape::text(&clue.to_string()).into_owned()).collect();
+    format!("{} % sure: {}", tie.confidence, reasons.join(", "))
+}
+
 /// What a participant is in this call: "caller", "proxy", "registrar", ...
 pub(super) fn part(view: CallView<'_>, who: Idx<Participant>) -> &'static str {
     match (view.call.participants[who.at()].role, view.call.kind) {
@@ -93,19 +112,17 @@ pub(super) fn part(view: CallView<'_>, who: Idx<Participant>) -> &'static str {
         (Role::Proxy, _) => "proxy",
         (Role::Redirect, _) => "redirect server",
         (Role::B2bua, _) => "B2BUA",
+        (Role::Alg, _) => "ALG",
         (Role::Unknown, _) => "",
     }
 }
 
-/// The address that names a participant, behind its name if the capture has one: "gw.example (192.0.2.1:5060)".
+/// The address that names a participant, with the name that people gave it.
 pub(super) fn address(view: CallView<'_>, who: Idx<Participant>) -> String {
-    let Some(address) = view.call.participants[who.at()].addresses.first() else {
-        return "?".to_owned();
-    };
-    match view.analysis.remarks.names.get(&address.ip) {
-        Some(name) => format!("{} ({address})", escape::text(name)),
-        None => address.to_string(),
-    }
+    let addresses = &view.call.participants[who.at()].addresses;
+    let named = addresses.iter().find(|address| view.analysis.names.label(**address).is_some());
+    let told = named.or(addresses.first()).map(|address| view.analysis.names.tell(*address));
+    told.map_or_else(|| "?".to_owned(), |told| escape::text(&told).into_owned())
 }
 
 /// A participant in running text: "the proxy 192.0.2.1:5060".

@@ -50,7 +50,7 @@ fn same_answer(earlier: &Seen, later: &Seen) -> bool {
 /// better: two proxies may well answer two requests within a millisecond. Where the header carries no
 /// identification, `resent` says that the other side's repetition explains a second sending.
 pub(super) fn captured_twice(earlier: &Seen, later: &Seen, resent: bool) -> bool {
-    if later.connection != earlier.connection || later.sending != earlier.sending {
+    if later.interface != earlier.interface && later.sending == Sending::Unnumbered {
         return false;
     }
     let gap = later.time.since(earlier.time);
@@ -61,5 +61,25 @@ pub(super) fn captured_twice(earlier: &Seen, later: &Seen, resent: bool) -> bool
         // Each program has a clock of its own.
         Sending::Passed(_) => true,
     };
-    possible && later.message.raw() == earlier.message.raw()
+    possible && says_the_same(earlier, later)
+}
+
+fn says_the_same(earlier: &Seen, later: &Seen) -> bool {
+    later.connection == earlier.connection
+        && later.sending == earlier.sending
+        && later.message.raw() == earlier.message.raw()
+}
+
+/// Whether `later` is one of the sendings that another observation point saw before: without an
+/// identification only their number tells. Each point sees each sending once, so that the one which is
+/// behind catches up. `earlier` has the newest first.
+pub(super) fn catches_up<'a>(earlier: &(impl Iterator<Item = &'a Seen> + Clone), later: &Seen) -> bool {
+    if later.sending != Sending::Unnumbered {
+        return false;
+    }
+    let of =
+        |point: u32| earlier.clone().filter(move |seen| seen.interface == point && says_the_same(seen, later)).count();
+    let elsewhere = |seen: &&Seen| seen.interface != later.interface && later.time.since(seen.time) < SAME_DATAGRAM;
+    let other = earlier.clone().filter(elsewhere).find(|seen| says_the_same(seen, later));
+    other.is_some_and(|other| of(later.interface) < of(other.interface))
 }

@@ -20,10 +20,12 @@ pub struct Seen {
     pub wrapped: u16,
     /// Observation point: interface of the capture.
     pub interface: u32,
+    /// Another observation point of the same hop, which was recording and did not see it.
+    pub unseen_at: Option<u32>,
 }
 
 /// What tells a message that was captured again from one that was sent again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Sending {
     /// Out of a stream. TCP and SCTP number what they carry, so copies never come as far as here:
     /// what is here was sent.

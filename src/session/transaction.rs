@@ -1,6 +1,6 @@
 //! Transactions by RFC 3261 17.1.3 and 17.2.3, per hop, with the four state machines seen from outside.
 
-use super::copies::{Copy, CopyKind, captured_twice, repeats};
+use super::copies::{Copy, CopyKind, captured_twice, catches_up, repeats};
 use super::seen::{MessageNo, Seen};
 use crate::base::{Connection, Endpoint, Idx};
 use crate::sip::{Facts, HeaderName, Message, Method, Via};
@@ -332,13 +332,16 @@ impl<'a> Finder<'a> {
             return;
         };
         let resent = !later.message.is_request() && self.request_repeated_since(at, of);
-        let twice = self.recent(at, of).any(|earlier| captured_twice(self.seen(earlier), later, resent));
+        let twice = {
+            let earlier = self.recent(at, of).map(|no| self.seen(no));
+            earlier.clone().any(|earlier| captured_twice(earlier, later, resent)) || catches_up(&earlier, later)
+        };
         let kind = if twice { CopyKind::CapturedTwice } else { CopyKind::Retransmission };
         self.found.copies[no.at()] = Some(Copy { kind, of });
     }
 
     /// The last few sendings of what `of` says, newest first.
-    fn recent(&self, at: Idx<Transaction>, of: MessageNo) -> impl Iterator<Item = MessageNo> {
+    fn recent(&self, at: Idx<Transaction>, of: MessageNo) -> impl Iterator<Item = MessageNo> + Clone {
         let messages = self.found.all[at.at()].messages.iter().rev().copied().take(RECENT);
         messages.filter(move |no| *no == of || self.found.copies[no.at()].is_some_and(|copy| copy.of == of))
     }

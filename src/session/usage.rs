@@ -53,6 +53,14 @@ impl Usages {
         !self.0.is_empty() && self.0.iter().all(|usage| usage.ended.is_some())
     }
 
+    /// The same in a call where messages have other numbers.
+    #[must_use]
+    pub fn renumbered(self, number: impl Fn(MessageNo) -> MessageNo) -> Self {
+        let renumbered =
+            |usage: Usage| Usage { kind: usage.kind, shown: number(usage.shown), ended: usage.ended.map(&number) };
+        Self(self.0.into_iter().map(renumbered).collect())
+    }
+
     /// Notes that the dialog is used for a call.
     pub(super) fn call(&mut self, shown: MessageNo) -> &mut Usage {
         let at = self.0.iter().position(|usage| usage.kind == UsageKind::Session);

@@ -15,8 +15,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("analysis", &["base", "net", "sip", "session", "call"]),
     ("flow", &["base", "sip", "session", "call", "analysis"]),
     ("rules", &["base", "sip", "session", "call", "analysis", "flow"]),
+    ("story", &["base", "call", "analysis", "flow", "rules"]),
     ("report", &["base", "capture", "sip", "session", "call", "analysis", "flow", "rules"]),
-    ("cli", &["base", "capture", "sip", "session", "call", "analysis", "flow", "rules", "report"]),
+    ("cli", &["base", "capture", "sip", "session", "call", "analysis", "flow", "rules", "story", "report"]),
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -140,6 +140,46 @@ const FLOODS: &[(&str, Flood)] = &[
             _ => capture.add(CALLER, CALLEE, &Sip { branch: i, to_tag, cseq: 2, ..request("BYE") }),
         }
     }),
+    ("legs between the same numbers at one element", |capture, i| {
+        const PBX: [u8; 4] = [10, 0, 0, 9];
+        let (call, out) = (i / 4, i / 4 * 2 + 1);
+        let came = Sip { branch: out - 1, call_id: 2 * call, ..request("INVITE") };
+        let left = Sip { branch: out, call_id: out, ..request("INVITE") };
+        match i % 4 {
+            0 => capture.add(CALLER, PBX, &came),
+            1 => capture.add(PBX, CALLEE, &left),
+            2 => capture.add(CALLEE, PBX, &Sip { branch: out, call_id: out, ..response("180 Ringing", "INVITE") }),
+            _ => capture.add(
+                PBX,
+                CALLER,
+                &Sip { branch: out - 1, call_id: 2 * call, ..response("180 Ringing", "INVITE") },
+            ),
+        }
+    }),
+    ("legs that refer to the same target", |capture, i| {
+        let (call_id, by) = (i / 2, "Refer-To: <sip:bob@10.0.0.2>\r\nReferred-By: <sip:alice@10.0.0.1>\r\n");
+        let more = by.to_owned();
+        if i % 2 == 0 {
+            capture.add(CALLER, CALLEE, &Sip { branch: i, call_id, more, ..request("INVITE") });
+        } else {
+            capture.add(
+                CALLER,
+                CALLEE,
+                &Sip { branch: i, call_id, more, cseq: 2, to_tag: Some(0), ..request("REFER") },
+            );
+        }
+    }),
+    ("legs that replace the one before", |capture, i| {
+        let more = format!("Replaces: c{};to-tag=t0;from-tag=f0\r\nX-Call-ID: c{}-c\r\n", i.saturating_sub(1), i / 9);
+        capture.add(CALLER, CALLEE, &Sip { branch: i, call_id: i, more, ..request("INVITE") });
+    }),
+    ("REFERs", |capture, i| {
+        let more = format!("Refer-To: <sip:carol{i}@10.0.0.3>\r\n");
+        if i == 0 {
+            capture.add(CALLER, CALLEE, &request("INVITE"));
+        }
+        capture.add(CALLER, CALLEE, &Sip { branch: i, cseq: i + 2, to_tag: Some(0), more, ..request("REFER") });
+    }),
     ("refusals without ACK", |capture, i| {
         let sip = if i % 2 == 0 { request("INVITE") } else { response("486 Busy Here", "INVITE") };
         let (src, dst) = if i % 2 == 0 { (CALLER, CALLEE) } else { (CALLEE, CALLER) };

@@ -1,5 +1,6 @@
 //! From a `.trace` text to packets and through the whole pipeline.
 
+pub mod legs;
 pub mod packets;
 pub mod printed;
 pub mod trace;
@@ -9,6 +10,7 @@ use callflow::base::Batch;
 use callflow::capture::{self, More, Source};
 use callflow::flow::FlowMatch;
 use callflow::rules::{self, Finding};
+use callflow::story::Story;
 use std::path::{Path, PathBuf};
 
 /// What the program makes of some packets.
@@ -41,6 +43,7 @@ pub fn judge(analyzer: Analyzer) -> Told {
     let analysis = analyzer.finish();
     let flows = callflow::flow::match_all(&analysis);
     let findings = rules::check(&analysis, &flows);
+    let Story { analysis, flows, findings } = callflow::story::tell(analysis, flows, findings);
     Told { analysis, flows, findings }
 }
 
@@ -80,6 +83,7 @@ pub fn captures() -> Vec<PathBuf> {
     let mut found = files("testdata/captures", "pcap");
     found.extend(files("testdata/captures", "pcapng"));
     found.extend(files("testdata/captures", "gz"));
+    found.extend(files("testdata/legs", "pcap"));
     found
 }
 

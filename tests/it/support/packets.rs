@@ -19,6 +19,23 @@ pub fn batch(events: &[Event]) -> Batch {
     Batch { buffers: vec![writer.bytes.into()], packets: writer.packets }
 }
 
+/// A pcap file of nanosecond times with these packets.
+pub fn pcap(batch: &Batch) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 0x0004_0000, 1] {
+        file.extend(word.to_le_bytes());
+    }
+    for packet in &batch.packets {
+        let nanos = packet.time.as_nanos();
+        let time = [(nanos / 1_000_000_000) as u32, (nanos % 1_000_000_000) as u32];
+        for word in [time[0], time[1], packet.captured, packet.original] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(batch.data(packet));
+    }
+    file
+}
+
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,

@@ -102,6 +102,7 @@ pub(crate) fn seen(at: usize, message: &Printed) -> Seen {
         sending: Sending::Packet(at as u16 + 1),
         wrapped: 0,
         interface: 0,
+        unseen_at: None,
     }
 }
 
