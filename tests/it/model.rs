@@ -513,7 +513,8 @@ fn a_spiral_passes_an_element_twice_and_is_neither_copy_nor_loop() {
     let told = tell(&format!("{trace}@2 end\n"));
     let call = only(&told);
     assert!(call.messages.iter().all(|message| message.copy.is_none()));
-    let upstream: Vec<Option<usize>> = call.transactions.iter().map(|t| t.upstream.map(|up| up.at())).collect();
+    let upstream: Vec<Option<usize>> =
+        call.transactions.iter().map(|t| t.upstream.map(callflow::base::Idx::at)).collect();
     assert_eq!(upstream, [None, Some(0), Some(1), Some(2)]);
     assert!(call.transactions.iter().all(|t| t.messages.len() == 2));
     assert_eq!((call.dialogs.len(), call.dialogs[0].created_by.len()), (1, 4));
