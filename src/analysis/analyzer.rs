@@ -543,3 +543,31 @@ fn cap(group: &mut call::Group, seen: &[Seen], anomalies: &mut Anomalies) {
         group.truncate(limits::MESSAGES_PER_CALL);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Endpoint, Transport};
+    use crate::sip::Message;
+
+    #[test]
+    fn a_call_without_end_is_judged_by_its_first_messages_and_says_so() {
+        let host = Endpoint { ip: std::net::IpAddr::from([192, 0, 2, 1]), port: 5060 };
+        let seen = [Seen {
+            message: Message::parse(Bytes::from_static(b"OPTIONS sip:a SIP/2.0\r\n\r\n")),
+            frames: Frames::one(7),
+            time: Timestamp::default(),
+            connection: Connection { src: host, dst: host, transport: Transport::Udp },
+            ip_id: 0,
+            interface: 0,
+        }];
+        let mut anomalies = Anomalies::default();
+        let mut group = vec![Idx::new(0); limits::MESSAGES_PER_CALL];
+        cap(&mut group, &seen, &mut anomalies);
+        assert!(anomalies.is_empty());
+        group.push(Idx::new(0));
+        cap(&mut group, &seen, &mut anomalies);
+        assert_eq!(group.len(), limits::MESSAGES_PER_CALL);
+        assert_eq!(anomalies.iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [AnomalyKind::LimitReached]);
+    }
+}

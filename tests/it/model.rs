@@ -1,7 +1,7 @@
 //! Transactions, dialogs, timings and metrics of captures: what RFC 3261, 6026, 5057 and 6076 make of them.
 
 use crate::support::{Told, tell};
-use callflow::analysis::{Metrics, Ratio, Timings};
+use callflow::analysis::{Metrics, Ratio, Timings, final_response, first_response};
 use callflow::call::{Call, Outcome};
 use callflow::rules::Severity;
 use callflow::session::{Dialog, DialogState, Side, State, UsageKind};
@@ -184,9 +184,30 @@ fn post_dial_delay_after_a_challenge_counts_from_the_second_invite() {
     let expected =
         Timings { challenge: ms(2000), post_dial: ms(500), ringing: ms(3500), set_up: ms(4000), talk: ms(11_000) };
     assert_eq!(timings, expected);
+    let view = told.analysis.view(0);
+    let accepted = view.call.transactions.iter().find(|t| t.state == State::Accepted).unwrap();
+    assert_eq!((first_response(view, accepted), final_response(view, accepted)), (ms(100), ms(4000)));
     let metrics = Metrics::of(&told.analysis);
     assert_eq!(metrics.srd_successful.max(), ms(500));
     assert_eq!([metrics.ser, metrics.seer, metrics.scr], [Ratio { part: 1, of: 1 }; 3]);
+}
+
+#[test]
+fn a_clock_that_jumps_gives_no_time_and_no_fault_of_anyone() {
+    let mut story = Story::new();
+    let invite = said("z9hG4bKi", "1 INVITE", "a", "b");
+    story
+        .a(9_000_000.0, "INVITE", Said { to: "", ..invite }, "")
+        .b(50.0, "180 Ringing", invite, "")
+        .b(8_000_000_000.0, "200 OK", invite, "")
+        .a(1.0, "ACK", said("z9hG4bKk", "1 ACK", "a", "b"), "")
+        .bye(0.0, "a", "b", "2 BYE");
+    let told = story.tell(60.0);
+    let call = only(&told);
+    assert_eq!((call.outcome, call.dialogs.len(), call.transactions.len()), (Outcome::Answered, 1, 3));
+    let timings = Timings::of(told.analysis.view(0));
+    assert_eq!((timings.post_dial, timings.talk), (Some(Duration::ZERO), Some(Duration::ZERO)));
+    assert_eq!(Metrics::of(&told.analysis).ser, Ratio { part: 1, of: 1 });
 }
 
 #[test]
@@ -492,7 +513,8 @@ fn a_spiral_passes_an_element_twice_and_is_neither_copy_nor_loop() {
     let told = tell(&format!("{trace}@2 end\n"));
     let call = only(&told);
     assert!(call.messages.iter().all(|message| message.copy.is_none()));
-    let upstream: Vec<Option<usize>> = call.transactions.iter().map(|t| t.upstream.map(|up| up.at())).collect();
+    let upstream: Vec<Option<usize>> =
+        call.transactions.iter().map(|t| t.upstream.map(callflow::base::Idx::at)).collect();
     assert_eq!(upstream, [None, Some(0), Some(1), Some(2)]);
     assert!(call.transactions.iter().all(|t| t.messages.len() == 2));
     assert_eq!((call.dialogs.len(), call.dialogs[0].created_by.len()), (1, 4));

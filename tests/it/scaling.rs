@@ -227,7 +227,7 @@ const GIANTS: &[(&str, Flood)] = &[
         let (fork, to_tag) = (i / 4, Some(i / 4));
         match i % 4 {
             0 if fork % 1000 == 0 => {
-                capture.add(CALLER, CALLEE, &Sip { branch: fork, cseq: fork + 1, ..request("INVITE") })
+                capture.add(CALLER, CALLEE, &Sip { branch: fork, cseq: fork + 1, ..request("INVITE") });
             }
             0 => {
                 let first = fork - fork % 1000;
@@ -238,7 +238,7 @@ const GIANTS: &[(&str, Flood)] = &[
                 );
             }
             1 => {
-                capture.add(CALLER, CALLEE, &Sip { branch: i, to_tag, cseq: fork - fork % 1000 + 1, ..request("ACK") })
+                capture.add(CALLER, CALLEE, &Sip { branch: i, to_tag, cseq: fork - fork % 1000 + 1, ..request("ACK") });
             }
             2 => capture.add(CALLER, CALLEE, &Sip { branch: 1_000_000 + fork, to_tag, cseq: i + 2, ..request("BYE") }),
             _ => capture.add(
@@ -273,7 +273,7 @@ fn set_up(capture: &mut Capture, i: usize) {
 fn exchange(capture: &mut Capture, i: usize, method: &'static str) {
     match i {
         0..4 => set_up(capture, i),
-        _ if i % 2 == 0 => capture.add(CALLER, CALLEE, &in_dialog(request(method), i / 2)),
+        _ if i.is_multiple_of(2) => capture.add(CALLER, CALLEE, &in_dialog(request(method), i / 2)),
         _ => capture.add(CALLEE, CALLER, &in_dialog(response("200 OK", method), i / 2)),
     }
 }
