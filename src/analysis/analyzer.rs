@@ -558,7 +558,9 @@ mod tests {
             frames: Frames::one(7),
             time: Timestamp::default(),
             connection: Connection { src: host, dst: host, transport: Transport::Udp },
-            ip_id: 0,
+            sending: crate::session::Sending::Unnumbered,
+            wrapped: 0,
+            unseen_at: None,
             interface: 0,
         }];
         let mut anomalies = Anomalies::default();
