@@ -216,7 +216,7 @@ impl Framer {
         if junk {
             self.junk.get_or_insert((frames.first(), 0)).1 += len as u64;
         }
-        self.scan = Scan::default();
+        self.scan = Scan { within: self.scan.within, ..Scan::default() };
     }
 
     fn emit(&mut self, bytes: Bytes, cut: bool, out: &mut Vec<Framed>) {
@@ -272,6 +272,8 @@ struct Scan {
     head: Option<usize>,
     /// Where the message ends, known behind its header section.
     end: Option<usize>,
+    /// The front lies within a line whose begin was given up.
+    within: bool,
 }
 
 /// Longest line that may still become a start line (request URIs of WebRTC clients have a few hundred bytes).
@@ -305,13 +307,16 @@ impl Scan {
         if line.iter().all(|byte| is_filler(*byte)) {
             return Step::Skip { len: line.len(), junk: false };
         }
+        let within = std::mem::take(&mut self.within);
         let text = line.trim_ascii_end();
-        if could_start(text) && StartLine::parse(text).is_some() {
+        if !within && line.len() <= START_LINE_BYTES && could_start(text) && StartLine::parse(text).is_some() {
             self.head = Some(line.len());
             return Step::More;
         }
-        // What stands at the very beginning was refused just above.
-        let start = StartLine::find(text).filter(|at| *at > 0);
+        // What stands at the very beginning was refused just above. Only as much of a line is looked at as is
+        // kept of it for sure, so that the cuts of the stream decide nothing.
+        let tail = line.len().saturating_sub(JUNK_TAIL).min(text.len());
+        let start = StartLine::find(&text[tail..]).map(|at| tail + at).filter(|at| *at > 0 || within);
         Step::Skip { len: start.unwrap_or(line.len()), junk: true }
     }
 
@@ -347,13 +352,17 @@ impl Scan {
         if end <= data.len() { Step::Message { len: end, cut: false } } else { Step::More }
     }
 
-    fn unfinished_line(&self, data: &[u8]) -> Step {
+    fn unfinished_line(&mut self, data: &[u8]) -> Step {
         if self.head.is_some() {
             let full = data.len() > limits::HEADER_BYTES;
             return if full { Step::Message { len: data.len(), cut: true } } else { Step::More };
         }
-        let kept = if could_start(data) { START_LINE_BYTES } else { JUNK_TAIL };
-        if data.len() > 2 * kept { Step::Skip { len: data.len() - kept, junk: true } } else { Step::More }
+        let kept = if could_start(data) && !self.within { START_LINE_BYTES } else { JUNK_TAIL };
+        if data.len() <= 2 * kept {
+            return Step::More;
+        }
+        self.within = true;
+        Step::Skip { len: data.len() - kept, junk: true }
     }
 }
 
@@ -434,6 +443,27 @@ mod tests {
 
     fn cut(message: &str) -> String {
         format!("cut {message}")
+    }
+
+    #[test]
+    fn a_start_line_deep_in_a_line_is_found_or_not_whatever_the_cuts() {
+        for (before, after) in [(3000, 3000), (3000, 900), (40_000, 20_000), (10, 40_000), (0, 20_000), (2040, 1020)] {
+            let junk = |len: usize| "j".repeat(len);
+            let stream = format!("{} SIP/2.0 200 {}\r\nVia: x\r\n\r\n{BYE}", junk(before), junk(after));
+            let whole = framed([stream.as_bytes()]);
+            for size in [1, 17, 20, 999, 1500, 5000] {
+                let cut: Vec<(Bytes, bool)> = messages(framed(stream.as_bytes().chunks(size)));
+                assert_eq!(cut, messages(whole.clone()), "{before} {after} {size}");
+            }
+        }
+    }
+
+    fn messages(framed: Vec<Framed>) -> Vec<(Bytes, bool)> {
+        let message = |framed| match framed {
+            Framed::Message { bytes, cut, .. } => Some((bytes, cut)),
+            Framed::Junk { .. } => None,
+        };
+        framed.into_iter().filter_map(message).collect()
     }
 
     #[test]
