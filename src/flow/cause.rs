@@ -93,6 +93,9 @@ fn response(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     if transaction.final_response.is_some() {
         return undetermined("the request was answered otherwise");
     }
+    if transaction.connection.src == transaction.connection.dst {
+        return undetermined("sender and receiver have one address in the capture, so it does not tell who answers");
+    }
     if let Some(evidence) = response_took_effect(view, idx) {
         return not_captured(evidence);
     }
@@ -165,6 +168,11 @@ fn response_after_provisional(view: CallView<'_>, idx: Idx<Transaction>) -> Judg
 /// Proof that the client did get a final response, or that its server had one to give.
 fn response_took_effect(view: CallView<'_>, idx: Idx<Transaction>) -> Option<String> {
     let transaction = view.call.transaction(idx);
+    if let Some(answer) = answered_elsewhere(view, idx) {
+        let seen = view.seen(answer);
+        let (src, dst) = (seen.connection.src, seen.connection.dst);
+        return Some(format!("its answer went from {src} to {dst} (frame {})", view.frame(answer)));
+    }
     if transaction.method == Method::Invite {
         if transaction.ack.is_some() {
             return Some("its ACK is in the capture".into());
@@ -205,6 +213,19 @@ fn response_took_effect(view: CallView<'_>, idx: Idx<Transaction>) -> Option<Str
 
 /// Transactions that may belong with `idx`: what follows from one comes soon after it, and forks start
 /// together. Bounded, because a flood asks this of every transaction.
+/// A final response with the branch of the request that came between other addresses (CL7): NAT, IPsec, a server
+/// with several addresses.
+fn answered_elsewhere(view: CallView<'_>, idx: Idx<Transaction>) -> Option<MessageNo> {
+    let asked = view.sip(view.call.transaction(idx).request?);
+    let answers = |no: &MessageNo| {
+        let answer = view.sip(*no);
+        !asked.branch().is_empty()
+            && (answer.branch(), answer.sent_by(), answer.cseq_number(), answer.cseq_method())
+                == (asked.branch(), asked.sent_by(), asked.cseq_number(), asked.cseq_method())
+    };
+    near(view, idx).filter(|t| t.request.is_none()).find_map(|t| t.final_response.filter(answers))
+}
+
 fn near(view: CallView<'_>, idx: Idx<Transaction>) -> impl Iterator<Item = &Transaction> {
     const BEFORE: usize = 64;
     const WINDOW: usize = 1024;
