@@ -4,7 +4,7 @@ use super::harness::Harness;
 use super::samples;
 use bytes::Bytes;
 use callflow::analysis::{Analysis, Analyzer, Options};
-use callflow::base::{Batch, LinkType, Timestamp};
+use callflow::base::{Batch, LinkType};
 use callflow::capture::{self, More};
 use callflow::flow::{Catalog, Matcher};
 use callflow::rules::{self, Knowledge};

@@ -119,11 +119,12 @@ impl<'a> Story<'a> {
         let (from, to) = self.ends(request);
         let callee = words::short_uri(&words::to_uri(self.view));
         let place = self.view.call.participants[self.view.call.message(request).to.at()].role;
-        let what = match (self.has_credentials(request), place) {
-            (true, _) => "called again, with credentials".to_owned(),
-            (false, Role::Ua) => format!("called {to}"),
-            (false, Role::Redirect) => format!("called {callee} at {to}"),
-            (false, _) => format!("called {callee} through {to}"),
+        let credentials = self.has_credentials(request);
+        let what = match place {
+            _ if credentials && self.asked_before(request) => "called again, with credentials".to_owned(),
+            Role::Ua => format!("called {to}"),
+            Role::Redirect => format!("called {callee} at {to}"),
+            _ => format!("called {callee} through {to}"),
         };
         let told = format!("{from} {what} (INVITE, frame {}{})", self.view.frame(request), self.times_of(request));
         match self.path(at) {
