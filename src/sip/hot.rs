@@ -120,7 +120,11 @@ fn address(text: &[u8], at: usize) -> Read<(&[u8], &[u8])> {
         b'<' => at,
         b'"' => {
             let close = at + 1 + text[at + 1..].iter().position(|byte| *byte < b' ' || matches!(byte, b'"' | b'\\'))?;
-            close + if text[close..].starts_with(b"\" <") { 2 } else { 1 }
+            match text.get(close..close + 3)? {
+                b"\" <" => close + 2,
+                [b'"', b'<', _] => close + 1,
+                _ => return None,
+            }
         }
         _ => at + text[at..].iter().position(|byte| !(is_token(*byte) || *byte == b' '))?,
     };

@@ -377,6 +377,15 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_that_ends_in_a_control_character_is_not_closed() {
+        for end in ["\0", "\u{1}", "\u{1f}", "\t", "\r", "\n", "\\"] {
+            for quoted in [format!("\"Alice A.{end}<sip"), format!("\"Alice A.{end} <sip"), format!("\"{end}<sip")] {
+                reads_as_the_grammar(USUAL[0].replacen("\"Alice A.\" <sip", &quoted, 1).as_bytes());
+            }
+        }
+    }
+
+    #[test]
     fn long_parts_are_read_as_the_grammar_reads_them() {
         for len in [7, 8, 9, 247, 248, 249, 255, 256, 257, 300, 5000] {
             let long = "a".repeat(len);
