@@ -71,14 +71,16 @@ fn attempts(analysis: &Analysis) -> BTreeMap<Asked<'_>, Vec<Attempt>> {
         .calls
         .par_iter()
         .enumerate()
-        .flat_map_iter(|(number, _)| initial(analysis.view(number)))
-        .filter_map(|(asked, attempt)| matches!(attempt.end, End::Failed(_)).then_some(asked))
+        .flat_map_iter(|(number, _)| initial(analysis.view(number), |_, end| matches!(end, End::Failed(_))))
+        .map(|(asked, _)| asked)
         .collect();
     let mut all: BTreeMap<Asked<'_>, Vec<Attempt>> = BTreeMap::new();
     if failed.is_empty() {
         return all;
     }
-    for (asked, attempt) in analysis.views().flat_map(initial).filter(|(asked, _)| failed.contains(asked)) {
+    let clients: HashSet<IpAddr, RandomState> = failed.iter().map(|(client, _)| *client).collect();
+    let of_clients = |view| initial(view, |client, _| clients.contains(&client));
+    for (asked, attempt) in analysis.views().flat_map(of_clients).filter(|(asked, _)| failed.contains(asked)) {
         all.entry(asked).or_default().push(attempt);
     }
     all.retain(|_, attempts| attempts.iter().any(|attempt| attempt.server.ip != attempts[0].server.ip));
@@ -88,14 +90,17 @@ fn attempts(analysis: &Analysis) -> BTreeMap<Asked<'_>, Vec<Attempt>> {
     all
 }
 
-/// The requests of a call outside of dialogs.
-fn initial(view: CallView<'_>) -> impl Iterator<Item = (Asked<'_>, Attempt)> {
+/// The requests of a call outside of dialogs whose client and end are `wanted`.
+fn initial(view: CallView<'_>, wanted: impl Fn(IpAddr, End) -> bool) -> impl Iterator<Item = (Asked<'_>, Attempt)> {
     let requests = view.call.transactions.iter().filter(|t| !matches!(t.method, Method::Ack | Method::Cancel));
     requests.filter_map(move |t| {
-        let request = t.request?;
-        let asked = (t.connection.src.ip, domain(view, request)?);
+        let (request, end, client) = (t.request?, end(view, t), t.connection.src.ip);
+        if !wanted(client, end) {
+            return None;
+        }
+        let asked = (client, domain(view, request)?);
         let (time, server) = (time(view, request), t.connection.dst);
-        Some((asked, Attempt { call: view.number, request, time, server, end: end(view, t) }))
+        Some((asked, Attempt { call: view.number, request, time, server, end }))
     })
 }
 

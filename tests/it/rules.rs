@@ -7,7 +7,7 @@
 
 use crate::support::{self, Told};
 use callflow::rules::{Finding, Severity};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 #[test]
@@ -20,6 +20,7 @@ fn every_case_gives_its_findings_and_no_others() {
 
 #[test]
 fn every_rule_has_a_page_and_a_bad_and_a_good_case() {
+    print_table();
     for meta in callflow::rules::metas() {
         let folder = format!("testdata/rules/{}-{}", meta.code, meta.name);
         let cases = support::files(&folder, "trace");
@@ -43,6 +44,30 @@ fn every_rule_has_a_page_and_a_bad_and_a_good_case() {
         );
         assert!(meta.page.starts_with(&format!("# {} {}\n", meta.code, meta.name)), "{}", meta.code);
     }
+}
+
+/// All rules, their cases, and how many captures of testdata show them: `-- --nocapture` to read it.
+fn print_table() {
+    let mut fired: BTreeMap<&str, usize> = BTreeMap::new();
+    for path in support::captures() {
+        let codes: BTreeSet<&str> = support::tell_file(&path).findings.iter().map(|f| f.rule.code).collect();
+        for code in codes {
+            *fired.entry(code).or_default() += 1;
+        }
+    }
+    let metas = callflow::rules::metas();
+    println!("{:<5}{:<44}{:<9}{:>4}{:>5}{:>9}", "code", "name", "severity", "bad", "good", "captures");
+    for meta in &metas {
+        let cases = support::files(&format!("testdata/rules/{}-{}", meta.code, meta.name), "trace");
+        let of = |kind: &str| {
+            cases.iter().filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(kind)).count()
+        };
+        let captures = fired.get(meta.code).copied().unwrap_or_default();
+        let (bad, good) = (of("bad"), of("good"));
+        println!("{:<5}{:<44}{:<9}{bad:>4}{good:>5}{captures:>9}", meta.code, meta.name, meta.severity.name());
+    }
+    let silent: Vec<&str> = metas.iter().map(|meta| meta.code).filter(|code| !fired.contains_key(code)).collect();
+    println!("{} rules; on no capture of testdata: {}", metas.len(), silent.join(" "));
 }
 
 #[test]
