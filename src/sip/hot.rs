@@ -191,11 +191,11 @@ fn is_bare(text: &[u8]) -> bool {
 fn number(text: &[u8], at: usize) -> Read<u32> {
     let (mut number, mut end) = (0, at);
     while let Some(digit @ b'0'..=b'9') = text.get(end) {
-        number = number * 10 + u32::from(digit - b'0');
-        end += 1;
-        if end - at > 9 {
+        if end - at == 9 {
             return None;
         }
+        number = number * 10 + u32::from(digit - b'0');
+        end += 1;
     }
     (end > at).then_some((number, end))
 }
