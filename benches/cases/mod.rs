@@ -4,7 +4,7 @@ use super::harness::Harness;
 use super::samples;
 use bytes::Bytes;
 use callflow::analysis::{Analysis, Analyzer, Options};
-use callflow::base::{Batch, LinkType, Timestamp};
+use callflow::base::{Batch, LinkType};
 use callflow::capture::{self, More};
 use callflow::flow::{Catalog, Matcher};
 use callflow::rules::{self, Knowledge};
@@ -83,7 +83,7 @@ fn payload(decoded: &net::Decoded<'_>) -> usize {
 fn calls(harness: &mut impl Harness) {
     let analysis = analyse("testdata/captures/a10-session-one-proxy.pcap");
     let members: Vec<_> = analysis.calls[0].messages.iter().map(|message| message.seen).collect();
-    let end = analysis.last.unwrap_or(Timestamp::default());
+    let end = analysis.last.unwrap_or_default();
     let mut matcher = Matcher::new(Catalog::built_in());
     let flow = matcher.compare(analysis.view(0));
     let knowledge = Knowledge::default();

@@ -97,6 +97,7 @@ impl<'a> Part<'a> {
 }
 
 /// How a walk ends. (Small for what is met most: addresses are copied once, from the header.)
+#[derive(Clone, Copy)]
 pub(super) enum End<'a> {
     /// At a UDP payload that is no tunnel, between these ports.
     Udp([u16; 2]),
