@@ -36,7 +36,8 @@ impl Harness for Count {
         match self {
             Self::Try => drop(black_box(routine())),
             Self::All => {
-                println!("{:>9} instructions  {name}", (collect(name, MANY) - collect(name, FEW)) / (MANY - FEW));
+                let counted = (collect(name, MANY) - collect(name, FEW)) / (MANY - FEW);
+                println!("{counted:>9} instructions  {name}");
             }
             Self::One { name: wanted, times } if wanted == name => {
                 (0..*times).for_each(|_| drop(black_box(routine())));

@@ -218,12 +218,12 @@ fn first(bits: u64) -> usize {
     bits.trailing_zeros() as usize / 8
 }
 
-/// Where `byte` first stands in `text`: for what is expected within some ten bytes, where a search that
+/// Where `byte` first stands in `text`: for what is expected within a line, where a search that
 /// chooses among SIMD instructions costs more than it saves.
 #[inline]
 pub(super) fn near(byte: u8, text: &[u8]) -> Option<usize> {
     /// As many bytes as are looked at by words.
-    const NEAR: usize = 32;
+    const NEAR: usize = 128;
     let mut at = 0;
     for word in text[..text.len().min(NEAR)].as_chunks::<8>().0 {
         let found = zeros(u64::from_le_bytes(*word) ^ (ONES * u64::from(byte)));
