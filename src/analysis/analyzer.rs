@@ -6,7 +6,7 @@ use super::coverage::{Counted, Coverage, PacketKind};
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
-use super::{Analysis, Closing, Stats, closings, icmp, points};
+use super::{Analysis, Closing, Stats, closings, icmp, notes, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -154,7 +154,7 @@ impl Analyzer {
         let call_ids = ids.len() as u64;
         let mut groups = call::group_messages(&analysis.seen, ids);
         for group in &mut groups {
-            cap(group, &analysis.seen, &mut analysis.anomalies);
+            notes::cap(group, &analysis.seen, &mut analysis.anomalies);
         }
         let seen = &analysis.seen;
         let (calls, counted) = rayon::join(
@@ -166,8 +166,8 @@ impl Analyzer {
         analysis.stats.count_calls(&calls);
         analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
         analysis.calls = calls;
-        note_oversized(&mut analysis);
-        note_repairs(&mut analysis);
+        notes::oversized(&mut analysis);
+        notes::repairs(&mut analysis);
         icmp::assign(&mut analysis);
         closings::keep_sip(&mut analysis);
         analysis
@@ -499,77 +499,5 @@ impl Line {
                 Framed::Junk { .. } => {}
             }
         }
-    }
-}
-
-/// Says which messages do not stand where they were captured.
-fn note_repairs(analysis: &mut Analysis) {
-    for call in &analysis.calls {
-        for link in &call.reordered {
-            let seen = |no| &analysis.seen[call.message(no).seen.at()];
-            let (effect, cause) = (seen(link.effect), seen(link.cause));
-            let (frame, behind) = (effect.frames.last(), cause.frames.last());
-            let late = cause.time - effect.time;
-            let times =
-                if late > 0 { format!("{:.3} ms", late as f64 / 1e6) } else { "against their times".to_owned() };
-            let text = format!(
-                "frame {frame} was recorded before frame {behind}, which caused it ({times}); \
-                 it is taken behind it"
-            );
-            let note = Anomaly::new(AnomalyKind::Reordered, frame, 0, text);
-            analysis.anomalies.add(note);
-        }
-    }
-}
-
-/// Says which legs would make a call of more legs than there are.
-fn note_oversized(analysis: &mut Analysis) {
-    for (leg, legs) in &analysis.ties.oversized {
-        let first =
-            analysis.calls[*leg].messages.first().map_or(0, |first| analysis.seen[first.seen.at()].frames.last());
-        let text =
-            format!("{legs} legs name each other; more than {} are not told as one call", limits::LEGS_OF_A_CALL);
-        analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, first, 0, text));
-    }
-}
-
-/// A flood under one Call-ID is judged by its first messages.
-fn cap(group: &mut call::Group, seen: &[Seen], anomalies: &mut Anomalies) {
-    if let Some(first) = group.get(limits::MESSAGES_PER_CALL) {
-        let frame = seen[first.at()].frames.last();
-        let text =
-            format!("one call has {} messages; only the first {} are judged", group.len(), limits::MESSAGES_PER_CALL);
-        anomalies.add(Anomaly::new(AnomalyKind::LimitReached, frame, 0, text));
-        group.truncate(limits::MESSAGES_PER_CALL);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::{Endpoint, Transport};
-    use crate::sip::Message;
-
-    #[test]
-    fn a_call_without_end_is_judged_by_its_first_messages_and_says_so() {
-        let host = Endpoint { ip: std::net::IpAddr::from([192, 0, 2, 1]), port: 5060 };
-        let seen = [Seen {
-            message: Message::parse(Bytes::from_static(b"OPTIONS sip:a SIP/2.0\r\n\r\n")),
-            frames: Frames::one(7),
-            time: Timestamp::default(),
-            connection: Connection { src: host, dst: host, transport: Transport::Udp },
-            sending: crate::session::Sending::Unnumbered,
-            wrapped: 0,
-            unseen_at: None,
-            interface: 0,
-        }];
-        let mut anomalies = Anomalies::default();
-        let mut group = vec![Idx::new(0); limits::MESSAGES_PER_CALL];
-        cap(&mut group, &seen, &mut anomalies);
-        assert!(anomalies.is_empty());
-        group.push(Idx::new(0));
-        cap(&mut group, &seen, &mut anomalies);
-        assert_eq!(group.len(), limits::MESSAGES_PER_CALL);
-        assert_eq!(anomalies.iter().map(|(kind, _)| kind).collect::<Vec<_>>(), [AnomalyKind::LimitReached]);
     }
 }

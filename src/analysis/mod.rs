@@ -7,6 +7,7 @@ mod coverage;
 mod icmp;
 mod intake;
 mod metrics;
+mod notes;
 mod points;
 mod remarks;
 mod sealed;

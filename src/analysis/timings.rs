@@ -29,7 +29,7 @@ pub struct Timings {
 impl Timings {
     /// Of one call.
     pub fn of(view: CallView<'_>) -> Self {
-        let Some(method) = method(view.call.kind) else {
+        let Some(method) = view.call.kind.method() else {
             return Self::default();
         };
         let mut attempts = attempts(view, method).peekable();
@@ -72,19 +72,6 @@ pub fn response_time(view: CallView<'_>, no: MessageNo) -> Option<Duration> {
         return None;
     }
     between(view, view.call.transaction(placed.transaction?).request?, no)
-}
-
-/// The method whose requests start what the call is about.
-fn method(kind: Kind) -> Option<Method> {
-    match kind {
-        Kind::Call => Some(Method::Invite),
-        Kind::Registration => Some(Method::Register),
-        Kind::Subscription => Some(Method::Subscribe),
-        Kind::Message => Some(Method::Message),
-        Kind::Options => Some(Method::Options),
-        Kind::Publish => Some(Method::Publish),
-        Kind::Other => None,
-    }
 }
 
 /// Requests of `method` outside of a dialog, as whoever sent them first did.

@@ -26,6 +26,7 @@ pub use weave::{Places, Woven, weave};
 
 use crate::base::{Endpoint, Idx, Timestamp};
 use crate::session::{Copy, Dialog, MessageNo, Seen, Transaction};
+use crate::sip::Method;
 
 /// What a call is about (CONTRACT vocabulary `kind`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -82,6 +83,19 @@ pub enum Outcome {
 }
 
 impl Kind {
+    /// The method whose requests such a call begins with; none for [`Kind::Other`].
+    pub fn method(self) -> Option<Method> {
+        match self {
+            Self::Call => Some(Method::Invite),
+            Self::Registration => Some(Method::Register),
+            Self::Subscription => Some(Method::Subscribe),
+            Self::Message => Some(Method::Message),
+            Self::Options => Some(Method::Options),
+            Self::Publish => Some(Method::Publish),
+            Self::Other => None,
+        }
+    }
+
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {

@@ -26,10 +26,12 @@ pub(super) fn diff(args: &DiffArgs, screen: ScreenArgs) -> Result<Status, Stop> 
     }
     let mut output = output::open(args.output.as_deref(), screen)?;
     let read = |file| pipeline::run(&args.input, std::slice::from_ref(file));
-    let (a, b) = (read(a)?, read(b)?);
+    let first = read(a)?;
+    let second = if a == b { None } else { Some(read(b)?) };
+    let (a, b) = (&first, second.as_ref().unwrap_or(&first));
     let pairs = match (args.call, args.with) {
-        (None, None) => flow::pair(&all(&a), &all(&b), |view| (from_uri(view), to_uri(view))),
-        (call, with) => vec![(Some(chosen(&a, "A", call)?), Some(chosen(&b, "B", with)?))],
+        (None, None) => flow::pair(&all(a), &all(b), |view| (from_uri(view), to_uri(view))),
+        (call, with) => vec![(Some(chosen(a, "A", call)?), Some(chosen(b, "B", with)?))],
     };
     let compared: Vec<(Pair<'_>, Vec<Row>)> = pairs.into_iter().map(|pair| (pair, rows(pair))).collect();
     match args.format {

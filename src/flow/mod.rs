@@ -18,6 +18,7 @@ mod learn;
 mod matching;
 mod model;
 mod observed;
+mod print;
 mod replay;
 mod stable;
 mod syntax;

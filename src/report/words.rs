@@ -55,15 +55,7 @@ pub fn to_uri(view: CallView<'_>) -> String {
 
 /// The message that tells best what the call is about: its first initial request, else its first message.
 fn opening(view: CallView<'_>) -> Option<&Message> {
-    let method = match view.call.kind {
-        Kind::Call => Some(Method::Invite),
-        Kind::Registration => Some(Method::Register),
-        Kind::Subscription => Some(Method::Subscribe),
-        Kind::Message => Some(Method::Message),
-        Kind::Options => Some(Method::Options),
-        Kind::Publish => Some(Method::Publish),
-        Kind::Other => None,
-    };
+    let method = view.call.kind.method();
     let mut messages = view.messages().map(|(_, seen)| &seen.message);
     let fits = |message: &&Message| method.is_none_or(|method| message.cseq_method() == method);
     messages.find(fits).or_else(|| view.messages().next().map(|(_, seen)| &seen.message))
