@@ -11,6 +11,7 @@
 
 mod architecture;
 mod bad_input;
+mod beyond;
 mod captures;
 mod cli;
 mod containers;
