@@ -3,7 +3,7 @@
 use super::args::{CatalogArgs, CatalogFormat, ExplainArgs, ScreenArgs};
 use super::{Status, Stop, list, output, pipeline};
 use crate::base::Error;
-use crate::flow::{BCP75, Catalog};
+use crate::flow::{BCP75, BEYOND, Catalog, ReferenceFlow};
 use crate::report::{Paint, Style, table, write_document};
 use crate::rules::{Meta, metas};
 use std::io::{self, Write};
@@ -14,10 +14,10 @@ pub(super) fn rule(name: &str) -> Option<&'static Meta> {
     metas().into_iter().find(|meta| meta.code.eq_ignore_ascii_case(name) || meta.name.eq_ignore_ascii_case(name))
 }
 
-/// Full name and text of a reference flow: "3.1" is "bcp75/3.1".
+/// Full name and text of a reference flow: "3.1" is "bcp75/3.1", as those of BCP 75 come first.
 fn flow(name: &str) -> Option<(&'static str, &'static str)> {
     let short = |full: &str| full.rsplit('/').next() == Some(name);
-    BCP75.iter().find(|(full, _)| full.eq_ignore_ascii_case(name) || short(full)).copied()
+    BCP75.iter().chain(BEYOND).find(|(full, _)| full.eq_ignore_ascii_case(name) || short(full)).copied()
 }
 
 /// The full name of a reference flow, built in or out of one of `files`.
@@ -90,17 +90,25 @@ pub(super) fn flows(args: &CatalogArgs, screen: ScreenArgs) -> Result<Status, St
     struct Row<'a> {
         flow: &'a str,
         title: &'a str,
+        section: Option<&'a str>,
+        kind: &'static str,
     }
     let mut output = output::open(None, screen)?;
     let flows = Catalog::built_in().flows();
     match args.format {
         CatalogFormat::Json => {
-            let rows: Vec<Row<'_>> = flows.map(|flow| Row { flow: &flow.name, title: &flow.title }).collect();
+            let row = |flow: &'static ReferenceFlow| Row {
+                flow: &flow.name,
+                title: &flow.title,
+                section: (!flow.section.is_empty()).then_some(flow.section.as_str()),
+                kind: flow.kind.name(),
+            };
+            let rows: Vec<Row<'_>> = flows.map(row).collect();
             write_document(&rows, &mut output.out)?;
         }
         CatalogFormat::Text => {
-            let rows = flows.map(|flow| vec![flow.name.as_str(), flow.title.as_str()]);
-            write_table(&["flow", "title"], rows, output.style, &mut output.out)?;
+            let rows = flows.map(|flow| vec![flow.name.as_str(), flow.kind.name(), flow.title.as_str()]);
+            write_table(&["flow", "kind", "title"], rows, output.style, &mut output.out)?;
         }
     }
     output.out.flush()?;

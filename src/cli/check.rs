@@ -90,8 +90,8 @@ fn deviates(expected: &str, report: &Report<'_>) -> bool {
         let Some(flow) = report.flow(view.number) else {
             continue;
         };
-        let is_expected = flow.flow == Some(expected);
-        if is_expected && flow.cost == 0 && flow.complete {
+        let followed = flow.follows(expected);
+        if followed == Some((0, true)) {
             continue;
         }
         others += 1;
@@ -100,9 +100,11 @@ fn deviates(expected: &str, report: &Report<'_>) -> bool {
         }
         let number = view.number + 1;
         match flow.flow {
-            Some(name) if !is_expected => say(&format_args!("call {number} follows {name}, expected {expected}")),
-            None => say(&format_args!("call {number} follows no reference flow, expected {expected}")),
-            Some(_) => say(&format_args!("call {number} follows {expected} with deviations or not to its end")),
+            Some(name) if followed.is_none() => say(&format_args!("call {number} follows {name}, expected {expected}")),
+            None if followed.is_none() => {
+                say(&format_args!("call {number} follows no reference flow, expected {expected}"))
+            }
+            _ => say(&format_args!("call {number} follows {expected} with deviations or not to its end")),
         }
     }
     if others > TOLD {

@@ -15,7 +15,9 @@ pub(super) fn select(args: &SelectArgs, input: &InputArgs, outcome: &Outcome) ->
     let mut tests = tests(args, outcome, &rules)?;
     if let Some(name) = &args.flow {
         let name = super::catalog::flow_name(name, &input.flow_file)?;
-        tests.push(Box::new(move |view| outcome.flows.get(view.number).is_some_and(|flow| flow.flow == Some(name))));
+        tests.push(Box::new(move |view| {
+            outcome.flows.get(view.number).is_some_and(|flow| flow.follows(name).is_some())
+        }));
     }
     if tests.is_empty() {
         return Ok(Selection::default());

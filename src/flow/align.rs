@@ -11,7 +11,7 @@ use super::token::{Token, Verb};
 const MISSING: u32 = 4;
 /// A message that the hop has and the flow has not. More than [`MISSING`]: that a cause was not
 /// captured is likelier than that an effect came from nowhere.
-const EXTRA: u32 = 5;
+pub(super) const EXTRA: u32 = 5;
 /// A provisional response that came after its final one.
 const LATE: u32 = 1;
 /// Another message of the same outcome class.
@@ -37,7 +37,7 @@ pub(super) struct Blind {
 
 impl Blind {
     fn hides(self, leaf: &Leaf) -> bool {
-        (if leaf.down { self.down } else { self.up }) || (self.dialog && leaf.pattern.verb.is_in_dialog())
+        (if leaf.down { self.down } else { self.up }) || (self.dialog && leaf.in_dialog)
     }
 }
 

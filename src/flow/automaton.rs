@@ -3,8 +3,8 @@
 //! A ladder read on one hop has no concurrency left but `any order`, so the graph below *is* the
 //! automaton: one state between any two messages, one edge per message.
 
-use super::model::{Part, Pattern, ReferenceFlow, Step};
-use super::token::Verb;
+use super::model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
+use super::token::{Alphabet, Verb};
 
 /// A message that a hop of a flow has.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +15,8 @@ pub(super) struct Leaf {
     pub(super) pattern: Pattern,
     /// From the caller's side to the callee's.
     pub(super) down: bool,
+    /// It belongs to a request within the dialog.
+    pub(super) in_dialog: bool,
 }
 
 /// From one state to another, by a message or by nothing.
@@ -41,25 +43,46 @@ pub(super) struct Automaton {
     pub(super) last: bool,
 }
 
-/// The hops of a flow that a call can have: those that carry its first request.
+/// The hops of a flow that a call can have: those that carry a request which opens it. A flow that begins later
+/// has all that are drawn.
 pub(super) fn hops(flow: &ReferenceFlow) -> Vec<Automaton> {
-    let mut steps = Vec::new();
-    collect(&flow.ladder, &mut steps);
-    let mut pairs: Vec<(usize, usize)> = Vec::new();
-    for step in steps.iter().filter(|step| is_initial(step)) {
-        if !pairs.contains(&pair(step)) {
-            pairs.push(pair(step));
-        }
+    let steps = steps(flow);
+    let opens = |step: &&&Step| step.message.status.is_empty() && flow.kind.opens(step.message.verb);
+    let mut pairs = distinct(steps.iter().filter(opens));
+    if pairs.is_empty() {
+        pairs = distinct(steps.iter());
     }
     pairs.iter().map(|hop| Builder::new(flow, *hop, &pairs, &steps).build(flow)).collect()
 }
 
-fn pair(step: &Step) -> (usize, usize) {
-    (step.from.min(step.to), step.from.max(step.to))
+/// The verbs of its steps.
+pub(super) fn spoken(flow: &ReferenceFlow) -> Alphabet {
+    let mut spoken = Alphabet::default();
+    for step in steps(flow) {
+        let highest = step.message.status.iter().map(|(_, high)| *high).max();
+        spoken.add(step.message.verb, highest.unwrap_or_default());
+    }
+    spoken
 }
 
-fn is_initial(step: &Step) -> bool {
-    step.message.status.is_empty() && matches!(step.message.verb, Verb::Invite | Verb::Register)
+fn distinct<'a>(steps: impl Iterator<Item = &'a &'a Step>) -> Vec<(usize, usize)> {
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    for step in steps {
+        if !pairs.contains(&pair(step)) {
+            pairs.push(pair(step));
+        }
+    }
+    pairs
+}
+
+fn steps(flow: &ReferenceFlow) -> Vec<&Step> {
+    let mut steps = Vec::new();
+    collect(&flow.ladder, &mut steps);
+    steps
+}
+
+fn pair(step: &Step) -> (usize, usize) {
+    (step.from.min(step.to), step.from.max(step.to))
 }
 
 fn collect<'a>(parts: &'a [Part], steps: &mut Vec<&'a Step>) {
@@ -78,6 +101,7 @@ fn collect<'a>(parts: &'a [Part], steps: &mut Vec<&'a Step>) {
 
 struct Builder<'a> {
     automaton: Automaton,
+    kind: FlowKind,
     hop: (usize, usize),
     /// Hops that carry the first request.
     carriers: &'a [(usize, usize)],
@@ -94,7 +118,7 @@ impl<'a> Builder<'a> {
             last: hop.1 + 1 == flow.roles.len(),
             ..Automaton::default()
         };
-        Self { automaton, hop, carriers, own }
+        Self { automaton, kind: flow.kind, hop, carriers, own }
     }
 
     fn build(mut self, flow: &ReferenceFlow) -> Automaton {
@@ -116,6 +140,7 @@ impl<'a> Builder<'a> {
             label: super::catalog::intern(&step.label),
             pattern: step.message.clone(),
             down: (step.from < step.to) != mirrored,
+            in_dialog: self.kind.is_in_dialog(step.message.verb),
         };
         let known = self.automaton.leaves.iter().position(|other| *other == leaf);
         known.unwrap_or_else(|| {
@@ -129,7 +154,7 @@ impl<'a> Builder<'a> {
     fn sees(&self, step: &Step) -> bool {
         let on = pair(step);
         on == self.hop
-            || (step.message.verb.is_in_dialog()
+            || (self.kind.is_in_dialog(step.message.verb)
                 && !self.carriers.contains(&on)
                 && !self.own.contains(&step.message.verb))
     }

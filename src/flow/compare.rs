@@ -1,22 +1,26 @@
-//! Picks the reference flow that a call follows, and tells the differences.
+//! Picks the reference flow that a call follows and the more special one, and tells the differences.
 
-use super::align::{Alignment, Blind, align, is_forwarded};
+use super::align::{Alignment, Blind, EXTRA, align, is_forwarded};
 use super::automaton::{Automaton, Leaf};
 use super::catalog::{Catalog, Entry};
 use super::cause::{Absent, Judgement, judge};
 use super::facts::facts;
-use super::matching::{Cause, FlowMatch, Missing, Verdict};
+use super::matching::{Cause, FlowMatch, Missing, Special, Verdict};
+use super::media::motion;
 use super::model::FlowKind;
 use super::observed::{Observed, Strand, observe};
 use super::replay::Replay;
-use super::token::{Token, Verb, class};
+use super::token::{Alphabet, Token, Verb, class};
 use crate::analysis::{Analysis, CallView};
 use crate::base::Idx;
-use crate::call::{Hop, Kind};
+use crate::call::Hop;
 use crate::session::{MessageNo, Transaction};
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
+use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Shapes of hops that are remembered: real traffic has a few hundred.
@@ -76,34 +80,71 @@ impl<'a> Matcher<'a> {
     /// Compares one call.
     pub fn compare(&mut self, view: CallView<'_>) -> FlowMatch {
         let nothing = || FlowMatch { steps: vec![None; view.call.messages.len()], ..FlowMatch::default() };
-        let kind = match view.call.kind {
-            Kind::Call => FlowKind::Call,
-            Kind::Registration => FlowKind::Registration,
-            _ => return nothing(),
+        let Some(kind) = FlowKind::of(view.call.kind) else {
+            return nothing();
         };
-        let observed = observe(view);
-        if observed.strands.is_empty() {
+        let catalog = self.catalog;
+        let motion = motion(view);
+        let facts = facts(view, kind, &motion, |known| catalog.asks(kind, known));
+        let fitting = |numbers: Range<usize>| -> Vec<usize> {
+            numbers.filter(|at| catalog.entries[*at].conditions.hold(kind, facts)).collect()
+        };
+        let (nearest, special) = (fitting(catalog.nearest()), fitting(catalog.special()));
+        if nearest.is_empty() && special.is_empty() {
             return nothing();
         }
-        let facts = facts(view, observed.moves);
-        let catalog = self.catalog;
-        let fits = |entry: &Entry| entry.flow.kind == kind && facts.unmet(&entry.flow.when) == 0;
-        let candidates = catalog.entries.iter().enumerate().filter(|(_, entry)| fits(entry));
-        let read: Vec<(&Entry, Vec<Arc<Reading>>)> = candidates
-            .map(|(at, entry)| {
-                (entry, observed.strands.iter().map(|strand| self.read(at, entry, view, strand)).collect())
-            })
-            .collect();
-        // The first of equals wins: the order of the catalog decides.
-        let best = read.into_iter().min_by_key(|(_, readings)| {
-            let sum =
-                |part: fn(&Alignment) -> u32| readings.iter().map(|reading| part(&reading.alignment)).sum::<u32>();
-            (sum(|alignment| alignment.cost), sum(|alignment| alignment.moves))
-        });
-        match best {
-            Some((entry, readings)) => Telling { view, entry, observed: &observed, readings: &readings }.tell(),
-            None => nothing(),
+        let observed = observe(view, kind, &motion.moved);
+        let mut strands = Strands { observed: &observed, known: Vec::new() };
+        if kind.is_basic() && strands.of(Alphabet::basic()).is_empty() {
+            return nothing();
         }
+        // The first of equals wins: the order of the catalog decides.
+        let nearest = nearest.into_iter().filter_map(|at| self.read_all(at, view, &mut strands));
+        let nearest = nearest.min_by_key(Read::cost);
+        let (near, cheapest) = self.special(special, view, &mut strands, nearest.as_ref());
+        match nearest {
+            Some(nearest) => {
+                FlowMatch { special: near.map(|read| read.telling(view).into()), ..nearest.telling(view).tell() }
+            }
+            // RFC 3665 has nothing of this kind: the special flow is the nearest one.
+            None if !kind.is_basic() => near.or(cheapest).map_or_else(nothing, |read| read.telling(view).tell()),
+            None => FlowMatch { special: near.map(|read| read.telling(view).into()), ..nothing() },
+        }
+    }
+
+    /// Of the special flows `numbers`, the one that says most of the call and is near to it: on no hop more than one
+    /// message further away than the `nearest` flow of RFC 3665 is there. Then the cheapest one, near or not.
+    fn special(
+        &mut self,
+        mut numbers: Vec<usize>,
+        view: CallView<'_>,
+        strands: &mut Strands<'_>,
+        nearest: Option<&Read<'a>>,
+    ) -> (Option<Read<'a>>, Option<Read<'a>>) {
+        numbers.sort_by_key(|at| Reverse(self.catalog.entries[*at].says));
+        let (mut near, mut cheapest): (Option<Read<'a>>, Option<Read<'a>>) = (None, None);
+        for at in numbers {
+            // Whoever says less comes too late.
+            if near.as_ref().is_some_and(|near| near.entry.says > self.catalog.entries[at].says) {
+                break;
+            }
+            let Some(read) = self.read_all(at, view, strands) else {
+                continue;
+            };
+            let best = if read.is_near(nearest) { &mut near } else { &mut cheapest };
+            if best.as_ref().is_none_or(|best| read.cost() < best.cost()) {
+                *best = Some(read);
+            }
+        }
+        (near, cheapest)
+    }
+
+    /// The call as the flow number `at`; `None` when that flow sees nothing of it.
+    fn read_all(&mut self, at: usize, view: CallView<'_>, strands: &mut Strands<'_>) -> Option<Read<'a>> {
+        let entry = &self.catalog.entries[at];
+        let strands = strands.of(entry.alphabet);
+        let readings: Vec<_> = strands.iter().map(|strand| self.read(at, entry, view, strand)).collect();
+        (!readings.is_empty()).then_some(Read { entry, strands, readings })
     }
 
     /// The hop of the flow that this one reads as: the cheapest, then one in the same place of the path,
@@ -138,6 +179,68 @@ impl<'a> Matcher<'a> {
     }
 }
 
+/// The hops of a call, as flows of different alphabets see them.
+struct Strands<'a> {
+    observed: &'a Observed<'a>,
+    known: Vec<(Alphabet, Rc<[Strand]>)>,
+}
+
+impl Strands<'_> {
+    fn of(&mut self, alphabet: Alphabet) -> Rc<[Strand]> {
+        if let Some((_, strands)) = self.known.iter().find(|(known, _)| *known == alphabet) {
+            return Rc::clone(strands);
+        }
+        let strands: Rc<[Strand]> = self.observed.strands(alphabet).into();
+        self.known.push((alphabet, Rc::clone(&strands)));
+        strands
+    }
+}
+
+/// A call read as a flow.
+struct Read<'a> {
+    entry: &'a Entry,
+    strands: Rc<[Strand]>,
+    /// For each strand.
+    readings: Vec<Arc<Reading>>,
+}
+
+impl Read<'_> {
+    /// Cost over all hops, then the number of moves that made it.
+    fn cost(&self) -> (u32, u32) {
+        let sum = |part: fn(&Alignment) -> u32| self.readings.iter().map(|read| part(&read.alignment)).sum();
+        (sum(|alignment| alignment.cost), sum(|alignment| alignment.moves))
+    }
+
+    fn hops(&self) -> impl Iterator<Item = (Idx<Hop>, u32)> {
+        self.strands.iter().zip(&self.readings).map(|(strand, read)| (strand.hop, read.alignment.cost))
+    }
+
+    /// What is wrong with the call in any flow counts against none; beyond that, one message per hop.
+    fn is_near(&self, nearest: Option<&Self>) -> bool {
+        let base =
+            |hop| nearest.and_then(|read| read.hops().find(|(other, _)| *other == hop)).map_or(0, |(_, cost)| cost);
+        self.hops().all(|(hop, cost)| cost <= base(hop) + EXTRA)
+    }
+
+    fn telling<'r>(&'r self, view: CallView<'r>) -> Telling<'r> {
+        Telling { view, entry: self.entry, strands: &self.strands, readings: &self.readings }
+    }
+}
+
+impl From<Telling<'_>> for Special {
+    fn from(telling: Telling<'_>) -> Self {
+        Self {
+            name: telling.entry.name,
+            title: telling.entry.title,
+            section: telling.entry.section,
+            cost: telling.cost(),
+            complete: telling.is_complete(),
+            missing: telling.missing(),
+            unexpected: telling.unexpected(),
+        }
+    }
+}
+
 /// Healthy hops replay exactly; only the rest is worth an edit. What nobody could see needs the edit too.
 fn exact_or_cheapest(automaton: &Automaton, replay: Option<&Replay>, strand: &Strand) -> Alignment {
     let sighted = strand.blind == Blind::default();
@@ -157,29 +260,35 @@ struct Gap<'a> {
 struct Telling<'a> {
     view: CallView<'a>,
     entry: &'a Entry,
-    observed: &'a Observed,
+    strands: &'a [Strand],
     readings: &'a [Arc<Reading>],
 }
 
 impl Telling<'_> {
     fn tell(&self) -> FlowMatch {
-        let mut unexpected = self.unexpected();
-        unexpected.sort_unstable();
-        unexpected.dedup();
         FlowMatch {
             flow: Some(self.entry.name),
             title: self.entry.title,
-            cost: self.readings.iter().map(|reading| reading.alignment.cost).sum(),
-            complete: self.readings.iter().all(|reading| reading.alignment.complete),
+            cost: self.cost(),
+            complete: self.is_complete(),
             steps: self.steps(),
             missing: self.missing(),
-            unexpected,
+            unexpected: self.unexpected(),
+            special: None,
         }
+    }
+
+    fn cost(&self) -> u32 {
+        self.readings.iter().map(|reading| reading.alignment.cost).sum()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.readings.iter().all(|reading| reading.alignment.complete)
     }
 
     /// A hop of the call, how it was read, and the leaves of the hop of the flow.
     fn hops(&self) -> impl Iterator<Item = (&Strand, &Alignment, &[Leaf])> {
-        self.observed.strands.iter().zip(self.readings).map(|(strand, reading)| {
+        self.strands.iter().zip(self.readings).map(|(strand, reading)| {
             let leaves = self.entry.hops.get(reading.automaton).map_or(&[][..], |automaton| &automaton.leaves);
             (strand, &reading.alignment, leaves)
         })
@@ -213,6 +322,8 @@ impl Telling<'_> {
             unexpected
                 .extend(alignment.unexpected.iter().filter_map(|token| strand.numbers.get(*token as usize).copied()));
         }
+        unexpected.sort_unstable();
+        unexpected.dedup();
         unexpected
     }
 
@@ -233,7 +344,7 @@ impl Telling<'_> {
     }
 
     fn describe(&self, gap: &Gap<'_>) -> Missing {
-        let strand = &self.observed.strands[gap.strand];
+        let strand = &self.strands[gap.strand];
         let hop = self.hop_of(strand, gap.leaf);
         let (from, to) = if gap.leaf.down { (hop.upstream, hop.downstream) } else { (hop.downstream, hop.upstream) };
         let judgement = self.judge(strand, gap);
@@ -249,7 +360,7 @@ impl Telling<'_> {
     }
 
     fn hop_of(&self, strand: &Strand, leaf: &Leaf) -> Hop {
-        let hop = strand.shortcut.filter(|_| leaf.pattern.verb.is_in_dialog()).unwrap_or(strand.hop);
+        let hop = strand.shortcut.filter(|_| leaf.in_dialog).unwrap_or(strand.hop);
         self.view.call.hops[hop.at()]
     }
 
@@ -281,11 +392,10 @@ impl Telling<'_> {
             return last(&|token| token.verb == verb && token.status == 0).map(Absent::FinalResponse);
         }
         let answered = |verb: Verb, token: &Token| token.verb == verb && token.status >= 200;
+        if let Some(invite) = verb.acknowledges() {
+            return last(&|token| answered(invite, token) && class(token.status) == 2).map(Absent::AckTo2xx);
+        }
         match verb {
-            Verb::Ack => last(&|token| answered(Verb::Invite, token) && class(token.status) == 2).map(Absent::AckTo2xx),
-            Verb::AckReinvite => {
-                last(&|token| answered(Verb::Reinvite, token) && class(token.status) == 2).map(Absent::AckTo2xx)
-            }
             Verb::AckFailure => {
                 last(&|token| answered(Verb::Invite, token) && class(token.status) > 2).map(Absent::AckToFailure)
             }

@@ -1,112 +1,29 @@
-//! What tells a call from another one of the same shape: the facts that `when` lines speak of.
+//! What tells a call from another one of the same shape: the facts that the flows of RFC 3665 are told apart by.
 
-use super::observed::{MediaAddress, TAGS, media_address, realms};
+use super::fact::{Fact, Facts};
+use super::features::features;
+use super::media::{MediaAddress, Motion, media_address};
+use super::model::FlowKind;
+use super::observed::{TAGS, realms};
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::{Kind, Outcome, Participant, Role};
+use crate::call::{Outcome, Participant, Role};
 use crate::session::{CopyKind, Dialog, MessageNo, Transaction, timer};
 use crate::sip::{Facts as Has, HeaderName, Message, Method};
 use std::collections::BTreeMap;
 
-/// Something that is so, or not so, in a call as a whole.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Fact {
-    /// The INVITE was accepted, or still could be.
-    Answered,
-    /// The caller took the INVITE back before it was answered.
-    Cancelled,
-    /// 486, 600 or 603: the callee will not.
-    Busy,
-    /// The callee never answered: 408, 480 after silence, or nothing at all.
-    NoResponse,
-    /// The callee answered 480.
-    Unavailable,
-    /// A proxy takes part.
-    Proxy,
-    /// Proxies of two realms asked for credentials.
-    TwoRealms,
-    /// A first target stayed silent, then another one was tried.
-    SilentTarget,
-    /// An element between the two puts its own address into the SDP, and nobody asked for credentials.
-    MediaRelay,
-    /// A 3xx sent the caller elsewhere.
-    Redirected,
-    /// A re-INVITE moved media to another address, or held or resumed it.
-    MediaMoved,
-    /// Credentials in the first REGISTER already.
-    CredentialsAtOnce,
-    /// No REGISTER has a Contact.
-    Query,
-    /// `Contact: *` in one of the REGISTERs, or the first one removes all that it names.
-    Removal,
-    /// Credentials were sent, refused, and none was ever accepted.
-    CredentialsRefused,
-    /// The registration failed for another reason than credentials.
-    Failed,
-}
-
-impl Fact {
-    /// Every fact with its name in .flow files.
-    pub const NAMES: [(Self, &'static str); 16] = [
-        (Self::Answered, "answered"),
-        (Self::Cancelled, "cancelled"),
-        (Self::Busy, "busy"),
-        (Self::NoResponse, "no response"),
-        (Self::Unavailable, "unavailable"),
-        (Self::Proxy, "proxy"),
-        (Self::TwoRealms, "two realms"),
-        (Self::SilentTarget, "silent target"),
-        (Self::MediaRelay, "media relay"),
-        (Self::Redirected, "redirected"),
-        (Self::MediaMoved, "media moved"),
-        (Self::CredentialsAtOnce, "credentials at once"),
-        (Self::Query, "query"),
-        (Self::Removal, "removal"),
-        (Self::CredentialsRefused, "credentials refused"),
-        (Self::Failed, "failed"),
-    ];
-
-    /// Name in .flow files.
-    pub fn name(self) -> &'static str {
-        Self::NAMES.iter().find(|(fact, _)| *fact == self).map_or("", |(_, name)| name)
-    }
-
-    /// The fact called `name`.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(_, known)| *known == name).map(|(fact, _)| *fact)
-    }
-}
-
-/// A set of facts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Facts(u32);
-
-impl Facts {
-    pub(super) fn holds(self, fact: Fact) -> bool {
-        self.0 & (1 << fact as u32) != 0
-    }
-
-    fn set(&mut self, fact: Fact, holds: bool) {
-        if holds {
-            self.0 |= 1 << fact as u32;
-        }
-    }
-
-    /// How many of the conditions do not hold.
-    pub(super) fn unmet(self, when: &[(Fact, bool)]) -> usize {
-        when.iter().filter(|(fact, wanted)| self.holds(*fact) != *wanted).count()
-    }
-}
-
-/// The facts of a call or registration. `moves` says that a re-INVITE moved media.
-pub(super) fn facts(view: CallView<'_>, moves: bool) -> Facts {
+/// The facts of a call about `kind` that tell the flows of RFC 3665 apart, and those of the rest that `wanted`
+/// asks for once those are known.
+pub(super) fn facts(view: CallView<'_>, kind: FlowKind, motion: &Motion, wanted: impl Fn(Facts) -> Facts) -> Facts {
     let story = Story { view };
     let mut facts = Facts::default();
-    match view.call.kind {
-        Kind::Call => story.call(&mut facts, moves),
-        Kind::Registration => story.registration(&mut facts),
+    match kind {
+        FlowKind::Call => story.call(&mut facts, !motion.moved.is_empty()),
+        FlowKind::Registration => story.registration(&mut facts),
         _ => {}
     }
+    let wanted = wanted(facts);
+    features(view, kind, motion, wanted, &mut facts);
     facts
 }
 
@@ -362,7 +279,7 @@ impl<'a> Story<'a> {
     }
 }
 
-fn is_challenge(message: &Message) -> bool {
+pub(super) fn is_challenge(message: &Message) -> bool {
     matches!(message.status(), Some(401 | 407))
 }
 

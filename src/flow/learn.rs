@@ -2,12 +2,14 @@
 
 use super::catalog::Catalog;
 use super::compare::Matcher;
-use super::facts::{Fact, facts};
+use super::fact::{Fact, Facts};
+use super::facts::facts;
+use super::media::motion;
 use super::model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
-use super::observed::{observe, told};
-use super::token::{Token, Verb};
+use super::observed::observe;
+use super::token::{Alphabet, Token, Verb};
 use crate::analysis::CallView;
-use crate::call::{Kind, Role};
+use crate::call::Role;
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 /// Messages of a call that is worth learning from; longer ones are not read by anybody.
@@ -19,8 +21,8 @@ pub enum CannotLearn {
     /// Nothing to learn from.
     #[error("there is no call to learn from")]
     Nothing,
-    /// Flows describe calls and registrations only.
-    #[error("call {0} is neither a call nor a registration: flows describe only those")]
+    /// Flows describe calls that begin with a method of their own only.
+    #[error("call {0} begins with no request that flows describe")]
     Kind(usize),
     /// Too long, or it goes in circles.
     #[error("call {0} has more than {STEPS} messages, or a hop from an element to itself")]
@@ -39,52 +41,68 @@ pub enum CannotLearn {
 pub fn learn(views: &[CallView<'_>], name: &str) -> Result<ReferenceFlow, CannotLearn> {
     let first = views.first().ok_or(CannotLearn::Nothing)?;
     let kind = kind(*first)?;
-    let mut ladders = Vec::with_capacity(views.len());
     for view in views {
         let is_like = self::kind(*view)? == kind && view.call.participants.len() == first.call.participants.len();
         if !is_like {
             return Err(CannotLearn::Unlike(first.number + 1, view.number + 1));
         }
-        ladders.push(steps(*view).ok_or(CannotLearn::Shape(view.number + 1))?);
     }
-    let flow = |ladder: Vec<Part>| ReferenceFlow {
-        name: name.to_owned(),
-        title: match views.len() {
-            1 => format!("Learned from a good {}", first.call.kind.name()),
-            n => format!("Learned from {n} good {}s", first.call.kind.name()),
-        },
-        section: String::new(),
-        kind,
-        when: common_facts(views),
-        roles: roles(*first),
-        ladder,
-    };
-    let participants = first.call.participants.len();
-    let merged = flow(ladder(merge(&ladders), participants));
-    if misfit(&merged, views).is_none() {
-        return Ok(merged);
-    }
-    // What varies is no matter of leaving out: each way by itself.
-    let mut ways: Vec<Vec<Part>> = Vec::new();
-    for steps in ladders {
-        let way = ladder(merge(&[steps]), participants);
-        if !ways.contains(&way) {
-            ways.push(way);
+    let lesson = Lesson { views, name, kind };
+    // Where exchanges beside the call come as they like (INFO, OPTIONS), what is left is still worth a flow.
+    let basic = Alphabet::basic().or(Alphabet::opening(kind));
+    lesson.learn(Alphabet::whole()).or_else(|why| lesson.learn(basic).map_err(|_| why))
+}
+
+/// What is to be learned from what.
+struct Lesson<'a> {
+    views: &'a [CallView<'a>],
+    name: &'a str,
+    kind: FlowKind,
+}
+
+impl Lesson<'_> {
+    /// The flow in the words of `alphabet`.
+    fn learn(&self, alphabet: Alphabet) -> Result<ReferenceFlow, CannotLearn> {
+        let taken = |view: &CallView<'_>| steps(*view, self.kind, alphabet).ok_or(CannotLearn::Shape(view.number + 1));
+        let ladders = self.views.iter().map(taken).collect::<Result<Vec<_>, _>>()?;
+        let participants = self.views.first().map_or(0, |first| first.call.participants.len());
+        let merged = self.flow(ladder(merge(&ladders), participants));
+        if misfit(&merged, self.views).is_none() {
+            return Ok(merged);
+        }
+        // What varies is no matter of leaving out: each way by itself.
+        let mut ways: Vec<Vec<Part>> = Vec::new();
+        for steps in ladders {
+            let way = ladder(merge(&[steps]), participants);
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        let apart = self.flow(vec![Part::Either(ways)]);
+        match misfit(&apart, self.views) {
+            None => Ok(apart),
+            Some(number) => Err(CannotLearn::Misfit(number)),
         }
     }
-    let apart = flow(vec![Part::Either(ways)]);
-    match misfit(&apart, views) {
-        None => Ok(apart),
-        Some(number) => Err(CannotLearn::Misfit(number)),
+
+    fn flow(&self, ladder: Vec<Part>) -> ReferenceFlow {
+        ReferenceFlow {
+            name: self.name.to_owned(),
+            title: match self.views.len() {
+                1 => format!("Learned from a good {}", self.kind.name()),
+                n => format!("Learned from {n} good {}s", self.kind.name()),
+            },
+            section: String::new(),
+            kind: self.kind,
+            when: common_facts(self.views, self.kind),
+            roles: self.views.first().map(|first| roles(*first)).unwrap_or_default(),
+            ladder,
+        }
     }
 }
 
 fn kind(view: CallView<'_>) -> Result<FlowKind, CannotLearn> {
-    match view.call.kind {
-        Kind::Call => Ok(FlowKind::Call),
-        Kind::Registration => Ok(FlowKind::Registration),
-        _ => Err(CannotLearn::Kind(view.number + 1)),
-    }
+    FlowKind::of(view.call.kind).ok_or(CannotLearn::Kind(view.number + 1))
 }
 
 /// The first call that does not follow `flow`.
@@ -99,18 +117,19 @@ fn misfit(flow: &ReferenceFlow, views: &[CallView<'_>]) -> Option<usize> {
 }
 
 /// The messages of a call, each said once; what releases it as if the caller did.
-fn steps(view: CallView<'_>) -> Option<Vec<Step>> {
-    let messages = told(view);
+fn steps(view: CallView<'_>, kind: FlowKind, alphabet: Alphabet) -> Option<Vec<Step>> {
+    let messages = observe(view, kind, &motion(view).moved).told(alphabet);
     if messages.is_empty() || messages.len() > STEPS {
         return None;
     }
     let mut steps: Vec<Step> = Vec::with_capacity(messages.len());
-    for (no, token) in messages {
+    for (token, no) in messages {
         let message = view.call.message(no);
         if message.from == message.to {
             return None;
         }
-        let step = Step { label: String::new(), from: message.from.at(), to: message.to.at(), message: pattern(token) };
+        let step =
+            Step { label: String::new(), from: message.from.at(), to: message.to.at(), message: pattern(token, kind) };
         if !(step.message.is_provisional() && steps.contains(&step)) {
             steps.push(step);
         }
@@ -194,8 +213,8 @@ fn optional(merged: Vec<Merged>, all: usize) -> Vec<Part> {
     parts
 }
 
-fn pattern(token: Token) -> Pattern {
-    let is_start = matches!(token.verb, Verb::Invite | Verb::Register) && token.status == 0;
+fn pattern(token: Token, kind: FlowKind) -> Pattern {
+    let is_start = kind.opens(token.verb) && token.status == 0;
     Pattern {
         status: match token.status {
             0 => Vec::new(),
@@ -209,8 +228,8 @@ fn pattern(token: Token) -> Pattern {
     }
 }
 
-fn common_facts(views: &[CallView<'_>]) -> Vec<(Fact, bool)> {
-    let all: Vec<_> = views.iter().map(|view| facts(*view, observe(*view).moves)).collect();
+fn common_facts(views: &[CallView<'_>], kind: FlowKind) -> Vec<(Fact, bool)> {
+    let all: Vec<_> = views.iter().map(|view| facts(*view, kind, &motion(*view), |_| Facts::ALL)).collect();
     let holds = |fact: &Fact| all.iter().all(|facts| facts.holds(*fact));
     Fact::NAMES.iter().map(|(fact, _)| *fact).filter(holds).map(|fact| (fact, true)).collect()
 }

@@ -94,4 +94,35 @@ pub struct FlowMatch {
     pub missing: Vec<Missing>,
     /// Messages that have no place in the flow.
     pub unexpected: Vec<MessageNo>,
+    /// The more special flow that the call follows, where one fits.
+    pub special: Option<Special>,
+}
+
+impl FlowMatch {
+    /// Whether the flow called `name` is the one that the call follows, or the more special one: then the cost, and
+    /// whether it ran to its end.
+    pub fn follows(&self, name: &str) -> Option<(u32, bool)> {
+        let special = self.special.as_ref().filter(|special| special.name == name);
+        let nearest = || (self.flow == Some(name)).then_some((self.cost, self.complete));
+        special.map(|special| (special.cost, special.complete)).or_else(nearest)
+    }
+}
+
+/// How a call compares with a flow that says more of it than BCP 75 does: of an extension, or of a service.
+#[derive(Clone, Debug)]
+pub struct Special {
+    /// Name such as "rfc5359/2.1".
+    pub name: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// Where it is printed, such as "RFC 5359 2.1"; empty when nowhere.
+    pub section: &'static str,
+    /// 0 for a call that follows it exactly.
+    pub cost: u32,
+    /// Whether it ran to its end.
+    pub complete: bool,
+    /// What it has and the capture has not.
+    pub missing: Vec<Missing>,
+    /// Messages that have no place in it.
+    pub unexpected: Vec<MessageNo>,
 }

@@ -2,20 +2,24 @@
 //!
 //! ```text
 //! .flow text --syntax--> ReferenceFlow --automaton--> one automaton per hop   (catalog: once)
-//! Call --observed--> one string of tokens per hop, and facts about the whole
-//! facts choose the flow (`when`), align reads each hop at least cost, compare puts them together,
-//! cause says why what is missing is missing
+//! Call --observed--> its messages by hop, and facts about the whole (facts, features, media)
+//! facts choose the flows (`when`), each hop becomes a string of tokens of a flow's alphabet, align reads it at
+//! least cost, compare picks the flow and the more special one, cause says why what is missing is missing
 //! ```
 
 mod align;
 mod automaton;
+mod beyond;
 mod catalog;
 pub mod cause;
 mod compare;
 mod diff;
+mod fact;
 mod facts;
+mod features;
 mod learn;
 mod matching;
+mod media;
 mod model;
 mod observed;
 mod print;
@@ -23,14 +27,16 @@ mod replay;
 mod stable;
 mod syntax;
 mod token;
+mod words;
 
+pub use beyond::BEYOND;
 pub use catalog::{BCP75, Catalog};
 pub use cause::{Absent, Judgement, judge};
 pub use compare::{Matcher, match_all, match_all_with, match_call};
 pub use diff::{COMPARED, Change, Row, diff, pair};
-pub use facts::Fact;
+pub use fact::Fact;
 pub use learn::{CannotLearn, learn};
-pub use matching::{Cause, FlowMatch, Missing, Verdict};
+pub use matching::{Cause, FlowMatch, Missing, Special, Verdict};
 pub use model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
 pub use syntax::parse;
 pub use token::{Contact, Token, Verb};

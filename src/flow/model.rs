@@ -1,7 +1,8 @@
 //! A reference flow as data: roles, a ladder of steps, and the facts that tell it from its neighbours.
 
-use super::facts::Fact;
+use super::fact::Fact;
 use super::token::{Contact, Token, Verb};
+use crate::call::Kind;
 
 /// A reference flow, as written in a .flow file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,12 +24,70 @@ pub struct ReferenceFlow {
 }
 
 /// What kind of calls a flow describes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum FlowKind {
     /// INVITE.
     Call,
     /// REGISTER.
     Registration,
+    /// SUBSCRIBE and NOTIFY, or REFER outside of a call.
+    Subscription,
+    /// MESSAGE.
+    Message,
+    /// OPTIONS.
+    Options,
+    /// PUBLISH.
+    Publish,
+}
+
+impl FlowKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Call, Self::Registration, Self::Subscription, Self::Message, Self::Options, Self::Publish];
+
+    /// The kind of flows that describe calls of this kind.
+    pub fn of(kind: Kind) -> Option<Self> {
+        Self::ALL.into_iter().find(|flows| flows.of_calls() == kind)
+    }
+
+    /// The kind of calls that it describes.
+    fn of_calls(self) -> Kind {
+        match self {
+            Self::Call => Kind::Call,
+            Self::Registration => Kind::Registration,
+            Self::Subscription => Kind::Subscription,
+            Self::Message => Kind::Message,
+            Self::Options => Kind::Options,
+            Self::Publish => Kind::Publish,
+        }
+    }
+
+    /// Name in .flow files.
+    pub fn name(self) -> &'static str {
+        self.of_calls().name()
+    }
+
+    /// Whether RFC 3665 has flows of it.
+    pub(super) fn is_basic(self) -> bool {
+        matches!(self, Self::Call | Self::Registration)
+    }
+
+    /// Whether requests of `verb` begin what it describes. The path of these is the path of the call.
+    pub(super) fn opens(self, verb: Verb) -> bool {
+        match self {
+            Self::Call => verb == Verb::Invite,
+            Self::Registration => verb == Verb::Register,
+            Self::Subscription => matches!(verb, Verb::Subscribe | Verb::Refer),
+            Self::Message => verb == Verb::Message,
+            Self::Options => verb == Verb::Options,
+            Self::Publish => verb == Verb::Publish,
+        }
+    }
+
+    /// Whether only elements in the route set see requests of `verb` (RFC 3261 16.6, 16.12): those within a dialog.
+    pub(super) fn is_in_dialog(self, verb: Verb) -> bool {
+        !self.opens(verb) && !matches!(verb, Verb::Invite | Verb::AckFailure | Verb::Cancel | Verb::Register)
+    }
 }
 
 /// One element of a ladder.

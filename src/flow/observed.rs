@@ -1,17 +1,20 @@
 //! A call as flows see it: one string of tokens per hop.
 //!
-//! Left out are repeats, exchanges that no flow speaks of (PRACK, UPDATE, INFO, session refreshes, ...),
-//! earlier attempts that were given up, and branches of a fork that lost.
+//! A call is read once. What a flow does not speak of (an INFO in the midst of a call, say) is left out when the
+//! strands for its alphabet are made, and so are repeats, earlier attempts that were given up, and branches
+//! of a fork that lost.
 
 use super::align::Blind;
 use super::cause::is_unseen;
 use super::facts::{has_credentials, is_initial_invite, removes_contacts};
-use super::token::{Contact, Token, Verb, class};
+use super::model::FlowKind;
+use super::token::{Alphabet, Contact, Token, Verb, class};
 use crate::analysis::CallView;
 use crate::base::Idx;
 use crate::call::{Hop, Kind, Outcome, Participant};
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Direction, Facts as Has, Message, Method};
+use crate::sip::{Facts as Has, Message, Method};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Tokens of one hop that are compared: a registration of a year with a refresh every hour folds to
@@ -41,44 +44,78 @@ pub(super) struct Strand {
     pub(super) shortcut: Option<Idx<Hop>>,
 }
 
-/// The hops of a call.
-#[derive(Debug, Default)]
-pub(super) struct Observed {
-    /// Those that carry the first request, in the order of the path.
-    pub(super) strands: Vec<Strand>,
-    /// A re-INVITE moved media.
-    pub(super) moves: bool,
+/// A message as flows see it.
+type Heard = (Token, MessageNo);
+
+/// A call as it was heard, all verbs of it.
+pub(super) struct Observed<'a> {
+    reader: Reader<'a>,
+    /// By hop, in order; repeats left out.
+    heard: Vec<Vec<Heard>>,
+    /// Hops with messages that cannot be read.
+    unreadable: Vec<bool>,
+    /// Nothing of it needs to be left out for any flow.
+    is_basic: bool,
 }
 
-/// Reads a call.
-pub(super) fn observe(view: CallView<'_>) -> Observed {
-    let moved = moving_invites(view);
-    let reader = Reader::new(view, &moved);
-    let strands = reader.strands();
-    Observed { strands, moves: !moved.is_empty() }
-}
-
-/// Every message that flows speak of, in order of capture, repeats left out.
-pub(super) fn told(view: CallView<'_>) -> Vec<(MessageNo, Token)> {
-    let moved = moving_invites(view);
-    let reader = Reader::new(view, &moved);
+/// Reads a call about `kind`; `moved` are the re-INVITEs that move media.
+pub(super) fn observe<'a>(view: CallView<'a>, kind: FlowKind, moved: &[Idx<Transaction>]) -> Observed<'a> {
+    let reader = Reader::new(view, kind, moved);
+    let mut heard: Vec<Vec<Heard>> = vec![Vec::new(); view.call.hops.len()];
+    let mut unreadable = vec![false; heard.len()];
     let mut acknowledged = Vec::new();
-    let once = |no: &MessageNo| view.call.message(*no).copy.is_none() && !reader.repeats_final(*no);
-    let first = view.call.numbers().filter(once).filter(|no| !reader.repeats_ack(*no, &mut acknowledged));
-    first.filter_map(|no| reader.token(no).map(|token| (no, token))).collect()
+    let mut alphabet = Alphabet::basic();
+    for no in view.call.numbers() {
+        let message = view.call.message(no);
+        unreadable[message.hop.at()] |= view.sip(no).cseq_number().is_none();
+        if message.copy.is_some() || reader.repeats_ack(no, &mut acknowledged) || reader.repeats_final(no) {
+            continue;
+        }
+        if let Some(token) = reader.token(no) {
+            alphabet.add(token.verb, 0);
+            heard[message.hop.at()].push((token, no));
+        }
+    }
+    Observed { reader, heard, unreadable, is_basic: alphabet == Alphabet::basic() }
+}
+
+impl Observed<'_> {
+    /// The hops that carry what opens the call, in the order of the path, as a flow of this alphabet sees them.
+    pub(super) fn strands(&self, alphabet: Alphabet) -> Vec<Strand> {
+        let seen = |(token, no): &&Heard| alphabet.has(token.verb, self.reader.is_retried(*no));
+        let by_hop: Cow<'_, [Vec<Heard>]> = if self.is_basic {
+            Cow::Borrowed(&self.heard)
+        } else {
+            self.heard.iter().map(|hop| hop.iter().filter(seen).copied().collect()).collect()
+        };
+        self.reader.strands(&by_hop, &self.unreadable)
+    }
+
+    /// Every message that a flow of this alphabet sees, in order of capture.
+    pub(super) fn told(&self, alphabet: Alphabet) -> Vec<Heard> {
+        let seen = |(token, no): &&Heard| alphabet.has(token.verb, self.reader.is_retried(*no));
+        let mut told: Vec<Heard> = self.heard.iter().flatten().filter(seen).copied().collect();
+        told.sort_unstable_by_key(|(_, no)| *no);
+        told
+    }
 }
 
 struct Reader<'a> {
     view: CallView<'a>,
+    kind: FlowKind,
     /// For each transaction, its part in the flow; `None`: none.
     verbs: Vec<Option<Verb>>,
+    /// Transactions beyond those of RFC 3665 that failed, were tried again, and so say nothing of how the call went
+    /// on: challenged (RFC 3261 22), with too short an interval (423), in the way of another one (491). Sorted.
+    retried: Vec<Idx<Transaction>>,
     /// From tags of the caller.
     caller_tags: Vec<&'a [u8]>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(view: CallView<'a>, moved: &[Idx<Transaction>]) -> Self {
-        let mut reader = Self { view, verbs: Vec::new(), caller_tags: caller_tags(view) };
+    fn new(view: CallView<'a>, kind: FlowKind, moved: &[Idx<Transaction>]) -> Self {
+        let mut reader =
+            Self { view, kind, verbs: Vec::new(), retried: Vec::new(), caller_tags: caller_tags(view, kind) };
         let given_up = reader.given_up();
         for (idx, transaction) in view.transactions() {
             let verb = reader.verb(idx, transaction, moved);
@@ -88,6 +125,7 @@ impl<'a> Reader<'a> {
         for idx in given_up {
             reader.verbs[idx.at()] = None;
         }
+        reader.retried = reader.retried();
         reader
     }
 
@@ -98,17 +136,13 @@ impl<'a> Reader<'a> {
         }
         match transaction.method {
             Method::Invite if is_initial_invite(self.view, idx) => Some(Verb::Invite),
-            Method::Invite => moved.binary_search(&idx).is_ok().then_some(Verb::Reinvite),
-            Method::Ack => match transaction.invite.map(|invite| self.verbs.get(invite.at())) {
-                Some(Some(Some(Verb::Reinvite))) => Some(Verb::AckReinvite),
-                Some(Some(Some(Verb::Invite))) => Some(Verb::Ack),
-                Some(_) => None,
+            Method::Invite if moved.binary_search(&idx).is_ok() => Some(Verb::Reinvite),
+            Method::Invite => Some(Verb::Refresh),
+            Method::Ack => match transaction.invite {
+                Some(invite) => self.verbs.get(invite.at()).copied().flatten()?.acknowledged_by(),
                 None => self.orphan_ack(transaction),
             },
-            Method::Cancel => Some(Verb::Cancel),
-            Method::Bye => Some(Verb::Bye),
-            Method::Register => Some(Verb::Register),
-            _ => None,
+            method => Verb::of(method),
         }
     }
 
@@ -132,12 +166,10 @@ impl<'a> Reader<'a> {
             if transaction.method != Method::Invite || !is_initial_invite(self.view, idx) {
                 continue;
             }
-            let status = transaction.final_response.and_then(|no| self.view.sip(no).status());
+            let status = self.final_status(idx);
             let before = last.insert(self.view.call.message(*first).hop, idx);
             if let Some(before) = before {
-                let earlier = self.view.call.transaction(before);
-                let failed =
-                    earlier.final_response.and_then(|no| self.view.sip(no).status()).is_some_and(|s| class(s) == 5);
+                let failed = self.final_status(before).is_some_and(|status| class(status) == 5);
                 // Of attempts side by side (forks, loops) the one that went on is kept.
                 if failed && status.is_none_or(|status| class(status) != 5) {
                     given_up.push(before);
@@ -147,28 +179,44 @@ impl<'a> Reader<'a> {
         given_up
     }
 
-    fn strands(&self) -> Vec<Strand> {
-        let mut by_hop: Vec<Vec<(Token, MessageNo)>> = vec![Vec::new(); self.view.call.hops.len()];
-        let mut carries = vec![false; by_hop.len()];
-        let mut unreadable = vec![false; by_hop.len()];
-        let mut acknowledged: Vec<(Acknowledged, Idx<Transaction>)> = Vec::new();
-        for no in self.view.call.numbers() {
-            let message = self.view.call.message(no);
-            unreadable[message.hop.at()] |= self.view.sip(no).cseq_number().is_none();
-            if message.copy.is_some() || self.repeats_ack(no, &mut acknowledged) || self.repeats_final(no) {
-                continue;
-            }
-            let Some(token) = self.token(no) else {
+    /// See `retried`; looked for by hop, sender and verb.
+    fn retried(&self) -> Vec<Idx<Transaction>> {
+        let mut last: BTreeMap<(Idx<Hop>, Idx<Participant>, Verb), Idx<Transaction>> = BTreeMap::new();
+        let mut retried = Vec::new();
+        for (idx, transaction) in self.view.transactions() {
+            let Some(verb) = self.verbs[idx.at()].filter(|verb| !verb.is_basic() && verb.acknowledges().is_none())
+            else {
                 continue;
             };
-            let hop = message.hop.at();
-            carries[hop] |= matches!(token.verb, Verb::Invite | Verb::Register | Verb::AckFailure);
-            by_hop[hop].push((token, no));
+            let Some(request) = transaction.request.map(|no| self.view.call.message(no)) else {
+                continue;
+            };
+            if let Some(before) = last.insert((request.hop, request.from, verb), idx)
+                && self.final_status(before).is_some_and(|status| status >= 300)
+            {
+                retried.push(before);
+            }
         }
+        retried.sort_unstable();
+        retried
+    }
+
+    fn is_retried(&self, no: MessageNo) -> bool {
+        !self.retried.is_empty()
+            && self.view.call.message(no).transaction.is_some_and(|idx| self.retried.binary_search(&idx).is_ok())
+    }
+
+    fn final_status(&self, idx: Idx<Transaction>) -> Option<u16> {
+        self.view.sip(self.view.call.transaction(idx).final_response?).status()
+    }
+
+    fn strands(&self, by_hop: &[Vec<Heard>], unreadable: &[bool]) -> Vec<Strand> {
+        let opens = |(token, _): &Heard| self.kind.opens(token.verb) || token.verb == Verb::AckFailure;
+        let mut carries: Vec<bool> = by_hop.iter().map(|tokens| tokens.iter().any(opens)).collect();
         if !carries.contains(&true) {
             carries = by_hop.iter().map(|tokens| !tokens.is_empty()).collect();
         }
-        let shortcut = self.shortcut(&by_hop, &carries);
+        let shortcut = self.shortcut(by_hop, &carries);
         (0..by_hop.len())
             .filter(|hop| carries[*hop] && !self.lost_fork(&by_hop[*hop]))
             .take(HOPS)
@@ -184,10 +232,9 @@ impl<'a> Reader<'a> {
 
     /// What went straight between elements that the first request did not connect, because those
     /// between them are not in the route set; a message seen on two such hops once.
-    fn shortcut(&self, by_hop: &[Vec<(Token, MessageNo)>], carries: &[bool]) -> Vec<(Token, MessageNo)> {
+    fn shortcut(&self, by_hop: &[Vec<Heard>], carries: &[bool]) -> Vec<Heard> {
         let passing = by_hop.iter().zip(carries).filter(|(_, carries)| !**carries).flat_map(|(tokens, _)| tokens);
-        let mut lent: Vec<(Token, MessageNo)> =
-            passing.filter(|(token, _)| token.verb.is_in_dialog()).copied().collect();
+        let mut lent: Vec<Heard> = passing.filter(|(token, _)| self.kind.is_in_dialog(token.verb)).copied().collect();
         lent.sort_unstable_by_key(|(_, no)| *no);
         let mut known = BTreeSet::new();
         lent.retain(|(token, no)| {
@@ -228,7 +275,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A branch behind the first hop that failed while the call was answered elsewhere.
-    fn lost_fork(&self, tokens: &[(Token, MessageNo)]) -> bool {
+    fn lost_fork(&self, tokens: &[Heard]) -> bool {
         let answered = matches!(self.view.call.outcome, Outcome::Answered | Outcome::Active);
         let Some((_, no)) = tokens.first() else {
             return false;
@@ -244,6 +291,7 @@ impl<'a> Reader<'a> {
         let verb = match self.verbs.get(idx.at()).copied().flatten()? {
             Verb::Invite if message.is_request() && message.method() == Method::Ack => Verb::AckFailure,
             Verb::Reinvite if message.is_request() && message.method() == Method::Ack => Verb::AckReinvite,
+            Verb::Refresh if message.is_request() && message.method() == Method::Ack => Verb::AckRefresh,
             verb => verb,
         };
         let transaction = self.view.call.transaction(idx);
@@ -256,11 +304,12 @@ impl<'a> Reader<'a> {
             _ => Contact::Some,
         };
         let is_request = message.is_request();
+        let may_have_credentials = matches!(verb, Verb::Invite | Verb::Register) || !verb.is_basic();
         Some(Token {
             verb,
             status,
             down,
-            credentials: is_request && matches!(verb, Verb::Invite | Verb::Register) && has_credentials(message),
+            credentials: is_request && may_have_credentials && has_credentials(message),
             contact,
             answers: false,
             late: (1..200).contains(&status) && transaction.final_response.is_some_and(|answer| answer < no),
@@ -269,7 +318,7 @@ impl<'a> Reader<'a> {
 
     /// Whether the request of this message's transaction goes from the caller's side to the callee's.
     fn request_goes_down(&self, no: MessageNo, verb: Verb) -> bool {
-        if !verb.is_in_dialog() {
+        if matches!(verb, Verb::Invite | Verb::AckFailure | Verb::Cancel | Verb::Register) {
             return true;
         }
         let message = self.view.sip(no);
@@ -284,8 +333,8 @@ impl<'a> Reader<'a> {
         (call_message.from == hop.upstream) == message.is_request()
     }
 
-    fn strand(&self, hop: Idx<Hop>, own: &[(Token, MessageNo)], shortcut: &[(Token, MessageNo)]) -> Strand {
-        let sees_dialog = own.iter().any(|(token, _)| token.verb.is_in_dialog());
+    fn strand(&self, hop: Idx<Hop>, own: &[Heard], shortcut: &[Heard]) -> Strand {
+        let sees_dialog = own.iter().any(|(token, _)| self.kind.is_in_dialog(token.verb));
         let lends = !sees_dialog && own.iter().any(|(token, _)| token.verb == Verb::Invite);
         let mut all = own.to_vec();
         if lends {
@@ -301,7 +350,7 @@ impl<'a> Reader<'a> {
             blind: self.blind(hop, sees_dialog || shortcut.is_some()),
             shortcut,
         };
-        let mut before: Option<(Token, MessageNo)> = None;
+        let mut before: Option<Heard> = None;
         for (token, no) in all {
             if strand.tokens.len() < TOKENS {
                 let answers = before.is_some_and(|(request, asked)| {
@@ -381,7 +430,7 @@ impl Strand {
 }
 
 /// The tags by which the caller's side of this call is known.
-fn caller_tags(view: CallView<'_>) -> Vec<&[u8]> {
+fn caller_tags(view: CallView<'_>, kind: FlowKind) -> Vec<&[u8]> {
     let mut tags: Vec<&[u8]> = Vec::new();
     for (_, transaction) in view.transactions().filter(|(_, t)| t.method == Method::Invite) {
         let Some(request) = transaction.request.map(|no| view.sip(no)) else {
@@ -395,71 +444,14 @@ fn caller_tags(view: CallView<'_>) -> Vec<&[u8]> {
             tags.push(request.from_tag());
         }
     }
-    if tags.is_empty() {
+    let opens = |t: &Transaction| Verb::of(t.method).is_some_and(|verb| kind.opens(verb));
+    // Who is who in a subscription of which only NOTIFYs were captured, their senders tell.
+    if tags.is_empty() && (kind == FlowKind::Call || view.call.transactions.iter().any(opens)) {
         tags.extend(
             view.call.dialogs.iter().take(TAGS).map(|dialog| &dialog.caller_tag[..]).filter(|tag| !tag.is_empty()),
         );
     }
     tags
-}
-
-/// Address and port of a media stream.
-pub(super) type MediaAddress = (Vec<u8>, u16);
-
-/// Where a media stream goes, and in which directions.
-type Flowing = (Vec<u8>, u16, Direction);
-
-/// Where the first media stream of a message's SDP goes.
-pub(super) fn media_address(message: &Message) -> Option<MediaAddress> {
-    media(message).map(|(address, port, _)| (address, port))
-}
-
-fn media(message: &Message) -> Option<Flowing> {
-    let sdp = message.sdp()?;
-    let first = sdp.media.first()?;
-    let address = first.connection.or(sdp.connection).unwrap_or_default();
-    Some((address.to_vec(), first.port, first.direction))
-}
-
-/// The re-INVITEs, on every hop, whose offer or answer sends media elsewhere or in other directions than
-/// that side's description before; one without captured request counts, as nobody knows. Sorted.
-fn moving_invites(view: CallView<'_>) -> Vec<Idx<Transaction>> {
-    if !view.transactions().any(|(idx, t)| t.method == Method::Invite && !is_initial_invite(view, idx)) {
-        return Vec::new();
-    }
-    let mut last: BTreeMap<(Idx<Hop>, &[u8]), Flowing> = BTreeMap::new();
-    let mut moved = Vec::new();
-    for (no, seen) in view.messages() {
-        let message = &seen.message;
-        let call_message = view.call.message(no);
-        let Some(idx) = call_message.transaction.filter(|_| call_message.copy.is_none()) else {
-            continue;
-        };
-        let transaction = view.call.transaction(idx);
-        if !matches!(transaction.method, Method::Invite | Method::Ack | Method::Update | Method::Prack) {
-            continue;
-        }
-        let is_reinvite = transaction.method == Method::Invite && !is_initial_invite(view, idx);
-        if is_reinvite && transaction.request.is_none() {
-            moved.push(idx);
-        }
-        let Some(now) = media(message) else { continue };
-        let side = if message.is_request() { message.from_tag() } else { message.to_tag() };
-        if last.len() >= TAGS && !last.contains_key(&(call_message.hop, side)) {
-            continue;
-        }
-        let before = last.insert((call_message.hop, side), now.clone());
-        // What passes another hop than before has no description there yet: any of that side will do.
-        let before = before.or_else(|| {
-            last.iter().find(|((hop, tag), _)| *tag == side && *hop != call_message.hop).map(|(_, m)| m.clone())
-        });
-        if is_reinvite && before.is_some_and(|before| before != now) {
-            moved.push(idx);
-        }
-    }
-    moved.sort_unstable();
-    moved.dedup();
-    moved
 }
 
 /// The realms that a request has credentials for.

@@ -1,6 +1,6 @@
 //! A reference flow as the text of a .flow file: what [`super::parse`] reads.
 
-use super::model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
+use super::model::{Part, Pattern, ReferenceFlow, Step};
 use super::syntax::CONTACTS;
 use std::fmt::{self, Write as _};
 
@@ -10,11 +10,7 @@ impl fmt::Display for ReferenceFlow {
         if !self.section.is_empty() {
             writeln!(f, "section {}", self.section)?;
         }
-        let kind = match self.kind {
-            FlowKind::Call => "call",
-            FlowKind::Registration => "registration",
-        };
-        writeln!(f, "kind {kind}")?;
+        writeln!(f, "kind {}", self.kind.name())?;
         let facts: Vec<String> = self
             .when
             .iter()

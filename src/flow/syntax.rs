@@ -1,13 +1,14 @@
 //! The language of .flow files: text to [`ReferenceFlow`] (`print.rs`: and back). docs/flows.md teaches it.
 
-use super::facts::Fact;
+use super::fact::Fact;
 use super::model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
 use super::token::{Contact, Verb};
+use super::words::nearest;
 use crate::base::Error;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while, take_while1};
 use nom::character::complete::{char, digit1, space0, space1};
-use nom::combinator::{map, opt, recognize, value, verify};
+use nom::combinator::{map, opt, recognize, verify};
 use nom::multi::separated_list1;
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser};
@@ -69,9 +70,13 @@ impl<'a> Reader<'a> {
     }
 
     fn fail<T>(&self, expected: &str) -> Parsed<'a, T> {
-        let found: String = self.rest.chars().take_while(|c| !c.is_whitespace()).take(24).collect();
-        let found = if found.is_empty() { "nothing".to_owned() } else { format!("'{found}'") };
-        Err(Problem { at: self.rest, why: format!("expected {expected}, found {found}") })
+        self.fail_among(expected, [])
+    }
+
+    /// Where one of the words `known` should stand, among other things.
+    fn fail_among<'k, T>(&self, expected: &str, known: impl IntoIterator<Item = &'k str>) -> Parsed<'a, T> {
+        let end = self.rest.find(char::is_whitespace).unwrap_or(self.rest.len());
+        Err(unlike(self.rest, expected, &self.rest[..end], known))
     }
 
     /// The word `word`, if it comes next.
@@ -90,10 +95,15 @@ impl<'a> Reader<'a> {
         if self.take("{") { Ok(()) } else { self.fail("'{'") }
     }
 
+    /// Passes over blank space within the line; gives what follows.
+    fn blank(&mut self) -> &'a str {
+        self.rest = self.rest.trim_start_matches([' ', '\t']);
+        self.rest
+    }
+
     /// Runs a parser on the rest of this line.
     fn run<T>(&mut self, expected: &str, mut parser: impl FnMut(&'a str) -> IResult<&'a str, T>) -> Parsed<'a, T> {
-        self.rest = self.rest.trim_start_matches([' ', '\t']);
-        match parser(self.rest) {
+        match parser(self.blank()) {
             Ok((rest, parsed)) => {
                 self.rest = rest;
                 Ok(parsed)
@@ -118,7 +128,7 @@ impl<'a> Reader<'a> {
 
     fn flow(&mut self) -> Parsed<'a, ReferenceFlow> {
         if !self.take("flow") {
-            return self.fail("'flow NAME: TITLE'");
+            return self.fail_among("'flow NAME: TITLE'", ["flow"]);
         }
         let name = self.run("a name such as bcp75/3.1", |i| terminated(flow_name, char(':')).parse(i))?;
         let title = self.run("a title", text_line)?;
@@ -126,12 +136,12 @@ impl<'a> Reader<'a> {
         let kind = self.kind()?;
         let mut when = Vec::new();
         while self.take("when") {
-            when.extend(self.run("facts such as 'answered, not proxy'", facts)?);
+            self.facts(&mut when)?;
             self.end_of_line()?;
         }
         self.roles()?;
         if !self.take("ladder") {
-            return self.fail("'ladder {'");
+            return self.fail_among("'ladder {'", ["ladder"]);
         }
         let ladder = self.block(0)?;
         self.skip();
@@ -151,22 +161,37 @@ impl<'a> Reader<'a> {
 
     fn kind(&mut self) -> Parsed<'a, FlowKind> {
         if !self.take("kind") {
-            return self.fail("'kind call' or 'kind registration'");
+            return self.fail_among("'kind call', 'kind registration' or another one", ["kind", "section"]);
         }
-        let kind = self.run("'call' or 'registration'", |i| {
-            alt((
-                value(FlowKind::Call, |i| keyword("call", i)),
-                value(FlowKind::Registration, |i| keyword("registration", i)),
-            ))
-            .parse(i)
-        })?;
+        let start = self.blank();
+        let name = self.run("a kind such as 'call'", word)?;
+        let kind = FlowKind::ALL.into_iter().find(|kind| kind.name() == name);
+        let kind =
+            kind.ok_or_else(|| unlike(start, "a kind such as 'call'", name, FlowKind::ALL.map(FlowKind::name)))?;
         self.end_of_line()?;
         Ok(kind)
     }
 
+    fn facts(&mut self, when: &mut Vec<(Fact, bool)>) -> Parsed<'a, ()> {
+        loop {
+            let negated = self.run("a fact", |i| opt(terminated(|i| keyword("not", i), space1)).parse(i))?;
+            let is_name = |c: char| c.is_alphanumeric() || c == ' ' || c == '-';
+            let start = self.blank();
+            let name = self.run("a fact such as 'answered'", |i| take_while1(is_name).parse(i))?;
+            match Fact::from_name(name.trim()) {
+                Some(fact) => when.push((fact, negated.is_none())),
+                None => return Err(unlike(start, "a fact", name.trim_end(), Fact::NAMES.map(|(_, name)| name))),
+            }
+            match self.rest.strip_prefix(',') {
+                Some(rest) => self.rest = rest,
+                None => return Ok(()),
+            }
+        }
+    }
+
     fn roles(&mut self) -> Parsed<'a, ()> {
         if !self.take("roles") {
-            return self.fail("'roles NAME, NAME, ...', 'when' or 'kind'");
+            return self.fail_among("'roles NAME, NAME, ...' or 'when'", ["roles", "when"]);
         }
         self.roles =
             self.run("names of roles, caller first", |i| separated_list1((space0, char(','), space0), word).parse(i))?;
@@ -222,35 +247,87 @@ impl<'a> Reader<'a> {
             });
         }
         if self.take("media") {
-            let from = self.role()?;
+            let from = self.role(&[])?;
             self.run("'<->'", |i| tag("<->").parse(i))?;
-            let to = self.role()?;
+            let to = self.role(&[])?;
             self.end_of_line()?;
             return Ok(Part::Media(from, to));
         }
         self.step().map(Part::Step)
     }
 
-    fn role(&mut self) -> Parsed<'a, usize> {
-        let start = self.rest.trim_start_matches([' ', '\t']);
+    /// A role, where one of the words `others` might stand as well.
+    fn role(&mut self, others: &[&'static str]) -> Parsed<'a, usize> {
+        let start = self.blank();
         let name = self.run("a role", word)?;
         let known = self.roles.iter().position(|role| *role == name);
-        known.ok_or_else(|| Problem {
-            at: start,
-            why: format!("expected a role, found '{name}', which is none of them"),
+        known.ok_or_else(|| {
+            let words = self.roles.iter().copied().chain(others.iter().copied());
+            let meant = nearest(name, words).map_or_else(String::new, |word| format!(": did you mean '{word}'?"));
+            Problem { at: start, why: format!("expected a role, found '{name}', which is none of them{meant}") }
         })
     }
 
     fn step(&mut self) -> Parsed<'a, Step> {
         let label = self.run("a step", |i| opt(terminated(label, space1)).parse(i))?;
-        let from = self.role()?;
+        let from = self.role(if label.is_none() { &BLOCKS } else { &[] })?;
         self.run("'->'", |i| tag("->").parse(i))?;
-        let to = self.role()?;
+        let to = self.role(&[])?;
         self.run("':'", |i| char(':').parse(i))?;
-        let message = self.run("a request such as INVITE, or a status such as 200", pattern)?;
+        let message = self.message()?;
         self.end_of_line()?;
         Ok(Step { label: label.unwrap_or_default().to_owned(), from, to, message })
     }
+
+    fn message(&mut self) -> Parsed<'a, Pattern> {
+        self.blank();
+        let mut status = Vec::new();
+        if self.rest.starts_with(|c: char| c.is_ascii_digit()) {
+            status = self.run("a status such as 200", statuses)?;
+            self.run("'to' and a request", |i| preceded(space0, |i| keyword("to", i)).parse(i))?;
+        }
+        let expected = if status.is_empty() {
+            "a request such as INVITE, or a status such as 200"
+        } else {
+            "a request such as INVITE"
+        };
+        let verb = self.run(expected, |i| preceded(space0, verb).parse(i));
+        let Ok(verb) = verb else {
+            self.blank();
+            return self.fail_among(expected, Verb::NAMES.map(|(_, name)| name));
+        };
+        let mut pattern = Pattern { status, ..Pattern::request(verb) };
+        loop {
+            let next = self.rest.trim_start_matches([' ', '\t', ',']);
+            if next.is_empty() || next.starts_with(['\n', '\r', '#', '}']) {
+                return Ok(pattern);
+            }
+            self.rest = next;
+            if let Err(problem) = self.run("a guard", |i| guard(i, &mut pattern)) {
+                let end = next.find(['\n', ',', '#', '}']).unwrap_or(next.len());
+                let rest = next[..end].trim_end();
+                let known = CONTACTS.iter().map(|(_, name)| *name).chain(["with credentials", "without credentials"]);
+                let acks = Verb::NAMES.iter().filter_map(|(_, name)| name.strip_prefix("ACK "));
+                return Err(unlike(
+                    problem.at,
+                    "a guard such as 'with credentials', or the end of the line",
+                    rest,
+                    known.chain(acks),
+                ));
+            }
+        }
+    }
+}
+
+/// What a block may begin with.
+const BLOCKS: [&str; 5] = ["optional", "repeat", "either", "any order", "media"];
+
+/// At `at` stands `found` instead of what was expected, which may have been one of the words `known`.
+fn unlike<'a, 'k>(at: &'a str, expected: &str, found: &str, known: impl IntoIterator<Item = &'k str>) -> Problem<'a> {
+    let meant = nearest(found, known).map_or_else(String::new, |word| format!(": did you mean '{word}'?"));
+    let shown: String = found.chars().take(24).collect();
+    let shown = if shown.is_empty() { "nothing".to_owned() } else { format!("'{shown}'") };
+    Problem { at, why: format!("expected {expected}, found {shown}{meant}") }
 }
 
 fn any_order(blocks: Vec<Vec<Part>>) -> Option<Part> {
@@ -298,18 +375,6 @@ fn label(input: &str) -> IResult<&str, &str> {
     recognize((verify(nom::character::complete::anychar, char::is_ascii_uppercase), digit1)).parse(input)
 }
 
-fn facts(input: &str) -> IResult<&str, Vec<(Fact, bool)>> {
-    let fact = |input| {
-        let (rest, negated) = opt(terminated(|i| keyword("not", i), space1)).parse(input)?;
-        let (rest, name) = take_while1(|c: char| c.is_alphanumeric() || c == ' ' || c == '-').parse(rest)?;
-        match Fact::from_name(name.trim()) {
-            Some(fact) => Ok((rest, (fact, negated.is_none()))),
-            None => Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::OneOf))),
-        }
-    };
-    separated_list1((char(','), space0), fact).parse(input)
-}
-
 fn verb(input: &str) -> IResult<&str, Verb> {
     // The longer names first: "ACK to failure" begins like "ACK".
     let mut names = Verb::NAMES;
@@ -337,27 +402,6 @@ fn status(input: &str) -> IResult<&str, (u16, u16)> {
     let code = |i| verify(nom::character::complete::u16, |code| (100..700).contains(code)).parse(i);
     let range = map((code, opt(preceded(char('-'), code))), |(low, high)| (low, high.unwrap_or(low)));
     verify(alt((class, range)), |(low, high)| low <= high).parse(input)
-}
-
-fn pattern(input: &str) -> IResult<&str, Pattern> {
-    let (mut rest, mut pattern) = alt((response, map(verb, Pattern::request))).parse(input)?;
-    loop {
-        let (next, _) = opt((space0, char(','))).parse(rest)?;
-        let next = next.trim_start_matches([' ', '\t']);
-        match guard(next, &mut pattern) {
-            Ok((after, ())) => rest = after,
-            Err(_) if next.is_empty() || next.starts_with(['\n', '\r', '#', '}']) => {
-                return Ok((rest, pattern));
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn response(input: &str) -> IResult<&str, Pattern> {
-    let (rest, status) = statuses(input)?;
-    let (rest, verb) = preceded((space1, |i| keyword("to", i), space1), verb).parse(rest)?;
-    Ok((rest, Pattern { status, ..Pattern::request(verb) }))
 }
 
 fn guard<'a>(input: &'a str, pattern: &mut Pattern) -> IResult<&'a str, ()> {

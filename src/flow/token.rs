@@ -1,6 +1,10 @@
 //! The letters in which a call is compared with a flow: one per message on a hop.
 
+use super::model::FlowKind;
+use crate::sip::Method;
+
 /// What a message is about: a request as flows tell it apart, or the request that a response answers.
+/// The eight of RFC 3665 come first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Verb {
     /// INVITE outside of a dialog.
@@ -19,11 +23,33 @@ pub enum Verb {
     Bye,
     /// REGISTER.
     Register,
+    /// INVITE within a dialog that leaves media as they are: it refreshes the session (RFC 4028) or the target.
+    Refresh,
+    /// ACK to the 2xx of such an INVITE.
+    AckRefresh,
+    /// PRACK (RFC 3262).
+    Prack,
+    /// UPDATE (RFC 3311).
+    Update,
+    /// INFO (RFC 6086).
+    Info,
+    /// REFER (RFC 3515).
+    Refer,
+    /// SUBSCRIBE (RFC 6665).
+    Subscribe,
+    /// NOTIFY (RFC 6665).
+    Notify,
+    /// MESSAGE (RFC 3428).
+    Message,
+    /// OPTIONS (RFC 3261 11).
+    Options,
+    /// PUBLISH (RFC 3903).
+    Publish,
 }
 
 impl Verb {
     /// Every verb with its name in .flow files.
-    pub const NAMES: [(Self, &'static str); 8] = [
+    pub const NAMES: [(Self, &'static str); 19] = [
         (Self::Invite, "INVITE"),
         (Self::Reinvite, "re-INVITE"),
         (Self::Ack, "ACK"),
@@ -32,6 +58,17 @@ impl Verb {
         (Self::Cancel, "CANCEL"),
         (Self::Bye, "BYE"),
         (Self::Register, "REGISTER"),
+        (Self::Refresh, "refresh"),
+        (Self::AckRefresh, "ACK to refresh"),
+        (Self::Prack, "PRACK"),
+        (Self::Update, "UPDATE"),
+        (Self::Info, "INFO"),
+        (Self::Refer, "REFER"),
+        (Self::Subscribe, "SUBSCRIBE"),
+        (Self::Notify, "NOTIFY"),
+        (Self::Message, "MESSAGE"),
+        (Self::Options, "OPTIONS"),
+        (Self::Publish, "PUBLISH"),
     ];
 
     /// Name in .flow files.
@@ -39,15 +76,48 @@ impl Verb {
         Self::NAMES.iter().find(|(verb, _)| *verb == self).map_or("", |(_, name)| name)
     }
 
+    /// The verb of requests of `method` that have only one; `None` for INVITE and ACK, which have several,
+    /// and for methods that no flow speaks of.
+    pub(super) fn of(method: Method) -> Option<Self> {
+        Some(match method {
+            Method::Cancel => Self::Cancel,
+            Method::Bye => Self::Bye,
+            Method::Register => Self::Register,
+            Method::Prack => Self::Prack,
+            Method::Update => Self::Update,
+            Method::Info => Self::Info,
+            Method::Refer => Self::Refer,
+            Method::Subscribe => Self::Subscribe,
+            Method::Notify => Self::Notify,
+            Method::Message => Self::Message,
+            Method::Options => Self::Options,
+            Method::Publish => Self::Publish,
+            Method::Invite | Method::Ack | Method::Other => return None,
+        })
+    }
+
     /// Method as in a start line.
     pub fn method_name(self) -> &'static str {
         match self {
-            Self::Invite | Self::Reinvite => "INVITE",
-            Self::Ack | Self::AckFailure | Self::AckReinvite => "ACK",
-            Self::Cancel => "CANCEL",
-            Self::Bye => "BYE",
-            Self::Register => "REGISTER",
+            Self::Invite | Self::Reinvite | Self::Refresh => "INVITE",
+            Self::Ack | Self::AckFailure | Self::AckReinvite | Self::AckRefresh => "ACK",
+            other => other.name(),
         }
+    }
+
+    /// The INVITE whose 2xx this ACK acknowledges.
+    pub(super) fn acknowledges(self) -> Option<Self> {
+        match self {
+            Self::Ack => Some(Self::Invite),
+            Self::AckReinvite => Some(Self::Reinvite),
+            Self::AckRefresh => Some(Self::Refresh),
+            _ => None,
+        }
+    }
+
+    /// The ACK to a 2xx of this INVITE.
+    pub(super) fn acknowledged_by(self) -> Option<Self> {
+        [Self::Ack, Self::AckReinvite, Self::AckRefresh].into_iter().find(|ack| ack.acknowledges() == Some(self))
     }
 
     /// The exchange it belongs to: what is missing before the first message that was seen is told only
@@ -55,16 +125,71 @@ impl Verb {
     #[must_use]
     pub fn exchange(self) -> Self {
         match self {
-            Self::Ack | Self::AckFailure => Self::Invite,
-            Self::AckReinvite => Self::Reinvite,
-            other => other,
+            Self::AckFailure => Self::Invite,
+            other => other.acknowledges().unwrap_or(other),
         }
     }
 
-    /// Whether only elements in the route set see it (RFC 3261 16.6, 16.12): in-dialog requests.
-    pub fn is_in_dialog(self) -> bool {
-        matches!(self, Self::Ack | Self::AckReinvite | Self::Reinvite | Self::Bye)
+    /// Whether every flow sees it, also one that does not speak of it: the messages of RFC 3665.
+    pub(super) fn is_basic(self) -> bool {
+        self <= Self::Register
     }
+}
+
+/// The verbs that a flow speaks of. Exchanges of other ones are left out when a call is compared with it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub(super) struct Alphabet {
+    verbs: u32,
+    /// Those beyond RFC 3665 of whose failures it speaks.
+    failures: u32,
+}
+
+impl Alphabet {
+    /// The verbs of RFC 3665, which count in every flow.
+    pub(super) fn basic() -> Self {
+        let basic = Verb::NAMES.iter().filter(|(verb, _)| verb.is_basic());
+        Self { verbs: basic.fold(0, |all, (verb, _)| all | bit(*verb)), failures: 0 }
+    }
+
+    /// The verbs that open calls about `kind`.
+    pub(super) fn opening(kind: FlowKind) -> Self {
+        let mut opening = Self::default();
+        Verb::NAMES.iter().filter(|(verb, _)| kind.opens(*verb)).for_each(|(verb, _)| opening.add(*verb, 0));
+        opening
+    }
+
+    /// Every verb, failures included.
+    pub(super) fn whole() -> Self {
+        Self { verbs: u32::MAX, failures: u32::MAX }
+    }
+
+    /// Adds a verb, and its failures when `status` is one.
+    pub(super) fn add(&mut self, verb: Verb, status: u16) {
+        self.verbs |= bit(verb);
+        if status >= 300 && !verb.is_basic() {
+            self.failures |= bit(verb);
+        }
+    }
+
+    /// The verbs of either.
+    #[must_use]
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { verbs: self.verbs | other.verbs, failures: self.failures | other.failures }
+    }
+
+    /// Whether a flow of this alphabet sees an exchange; `retried` says that it failed and was tried again.
+    pub(super) fn has(self, verb: Verb, retried: bool) -> bool {
+        self.verbs & bit(verb) != 0 && (!retried || self.failures & bit(verb) != 0)
+    }
+
+    /// How many verbs it has.
+    pub(super) fn len(self) -> u32 {
+        self.verbs.count_ones()
+    }
+}
+
+fn bit(verb: Verb) -> u32 {
+    1 << verb as u32
 }
 
 /// Contact of a REGISTER (RFC 3261 10.2).
@@ -116,7 +241,9 @@ pub(super) fn reason(status: u16) -> &'static str {
         100 => "Trying",
         180 => "Ringing",
         183 => "Session Progress",
+        181 => "Call Is Being Forwarded",
         200 => "OK",
+        202 => "Accepted",
         302 => "Moved Temporarily",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -124,9 +251,12 @@ pub(super) fn reason(status: u16) -> &'static str {
         407 => "Proxy Authentication Required",
         408 => "Request Timeout",
         480 => "Temporarily Unavailable",
+        422 => "Session Interval Too Small",
         481 => "Call/Transaction Does Not Exist",
         486 => "Busy Here",
         487 => "Request Terminated",
+        489 => "Bad Event",
+        491 => "Request Pending",
         600 => "Busy Everywhere",
         603 => "Decline",
         _ => "",

@@ -10,7 +10,7 @@ use super::{Format, Report, Style, fingerprint, time, words};
 use crate::analysis::{CallView, Metrics, Timings, response_time};
 use crate::base::Idx;
 use crate::call::Participant;
-use crate::flow::{FlowMatch, Missing};
+use crate::flow::{FlowMatch, Missing, Special};
 use crate::rules::{Finding, MissingMessage};
 use crate::session::{CopyKind, MessageNo};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -281,6 +281,19 @@ struct ReferenceView<'a> {
     complete: bool,
     missing: Vec<MissingView<'a>>,
     unexpected: Vec<usize>,
+    special: Option<SpecialView<'a>>,
+}
+
+/// The more special flow of a call.
+#[derive(serde::Serialize)]
+struct SpecialView<'a> {
+    flow: &'static str,
+    title: &'static str,
+    section: Option<&'static str>,
+    cost: u32,
+    complete: bool,
+    missing: Vec<MissingView<'a>>,
+    unexpected: Vec<usize>,
 }
 
 #[derive(serde::Serialize)]
@@ -302,6 +315,19 @@ fn reference_view(flow: &FlowMatch) -> ReferenceView<'_> {
         complete: flow.complete,
         missing: flow.missing.iter().map(missing_view).collect(),
         unexpected: flow.unexpected.iter().map(|no| number(*no)).collect(),
+        special: flow.special.as_ref().map(special_view),
+    }
+}
+
+fn special_view(special: &Special) -> SpecialView<'_> {
+    SpecialView {
+        flow: special.name,
+        title: special.title,
+        section: (!special.section.is_empty()).then_some(special.section),
+        cost: special.cost,
+        complete: special.complete,
+        missing: special.missing.iter().map(missing_view).collect(),
+        unexpected: special.unexpected.iter().map(|no| number(*no)).collect(),
     }
 }
 

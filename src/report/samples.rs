@@ -74,6 +74,7 @@ pub(super) fn ack_never() -> Sample {
             evidence: "the 200 was sent 5 times".to_owned(),
         }],
         unexpected: Vec::new(),
+        special: None,
     }];
     let owed = MissingMessage { what: "ACK".to_owned(), from: caller, to: callee, after: ok };
     let numbers = (2..7).map(MessageNo::new).collect();

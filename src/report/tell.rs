@@ -5,7 +5,7 @@ use super::{Report, escape, time, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
 use crate::call::{Outcome, profiles};
-use crate::flow::{FlowMatch, Verdict};
+use crate::flow::{FlowMatch, Missing, Special, Verdict};
 use crate::rules::{Finding, Severity};
 use std::io::{self, Write};
 
@@ -19,7 +19,9 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     facts.push(count(call.messages.len(), "message"));
     facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 2))?;
-    if let Some(told) = report.flow(view.number).and_then(flow_line) {
+    let flow = report.flow(view.number);
+    let special = flow.and_then(|flow| flow.special.as_ref()).map(special_line);
+    for told in flow.and_then(flow_line).into_iter().chain(special) {
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
     }
     for told in legs(view).into_iter().chain(related(view)) {
@@ -151,15 +153,7 @@ pub(super) fn is_success(view: CallView<'_>) -> bool {
 /// "compared with bcp75/3.1 Successful Session: F7 ACK is missing".
 fn flow_line(flow: &FlowMatch) -> Option<String> {
     let name = flow.flow?;
-    let missing: Vec<String> = flow
-        .missing
-        .iter()
-        .map(|missing| format!("{} {}", missing.step, escape::text(&missing.what)).trim_start().to_owned())
-        .collect();
-    let mut told = Vec::new();
-    if !missing.is_empty() {
-        told.push(format!("missing {}", missing.join(", ")));
-    }
+    let mut told = missing(&flow.missing);
     if !flow.unexpected.is_empty() {
         told.push(format!("{} that it does not have (step +)", count(flow.unexpected.len(), "message")));
     }
@@ -170,6 +164,24 @@ fn flow_line(flow: &FlowMatch) -> Option<String> {
         );
     }
     Some(format!("compared with {name} {}: {}", flow.title, told.join("; ")))
+}
+
+/// "more exactly: RFC 5359 2.1 Call Hold", and where the call differs from it.
+fn special_line(special: &Special) -> String {
+    let name = if special.section.is_empty() { special.name } else { special.section };
+    let mut told = missing(&special.missing);
+    if !special.unexpected.is_empty() {
+        told.push(format!("{} that it does not have", count(special.unexpected.len(), "message")));
+    }
+    let differs = if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) };
+    format!("more exactly: {name} {}{differs}", special.title)
+}
+
+/// "missing F7 ACK", or nothing.
+fn missing(missing: &[Missing]) -> Vec<String> {
+    let name = |missing: &Missing| format!("{} {}", missing.step, escape::text(&missing.what)).trim_start().to_owned();
+    let names: Vec<String> = missing.iter().map(name).collect();
+    if names.is_empty() { Vec::new() } else { vec![format!("missing {}", names.join(", "))] }
 }
 
 /// "frames 5, 6 and 12 more".

@@ -6,7 +6,7 @@
 
 use crate::analysis::Analysis;
 use crate::call::{self, Call, Places, Related, Ties};
-use crate::flow::{FlowMatch, Missing};
+use crate::flow::{FlowMatch, Missing, Special};
 use crate::rules::{Finding, MissingMessage};
 use std::cmp::Reverse;
 
@@ -108,7 +108,8 @@ impl<'a> Joiner<'a> {
     }
 }
 
-/// The call is named for the flow of its first leg; what any leg lacks or has too much, the call does.
+/// The call is named for the flow of its first leg, and for the more special one of the first leg that has one;
+/// what any leg lacks or has too much, the call does.
 fn flow_of(flows: Vec<FlowMatch>, places: &[Places], messages: usize) -> FlowMatch {
     let named = flows.iter().find(|flow| flow.flow.is_some()).map_or((None, ""), |flow| (flow.flow, flow.title));
     let mut whole = FlowMatch {
@@ -117,20 +118,28 @@ fn flow_of(flows: Vec<FlowMatch>, places: &[Places], messages: usize) -> FlowMat
         complete: flows.iter().all(|flow| flow.complete),
         cost: flows.iter().fold(0, |cost, flow| cost.saturating_add(flow.cost)),
         steps: vec![None; messages],
-        missing: Vec::new(),
-        unexpected: Vec::new(),
+        ..FlowMatch::default()
     };
     for (flow, places) in flows.into_iter().zip(places) {
         for (at, step) in flow.steps.into_iter().enumerate() {
             whole.steps[places.message(crate::base::Idx::new(at)).at()] = step;
         }
-        whole.missing.extend(flow.missing.into_iter().map(|missing| Missing {
+        let missing = |missing: Missing| Missing {
             from: places.participant(missing.from),
             to: places.participant(missing.to),
             after: missing.after.map(|no| places.message(no)),
             ..missing
-        }));
-        whole.unexpected.extend(flow.unexpected.into_iter().map(|no| places.message(no)));
+        };
+        let number = |no| places.message(no);
+        whole.missing.extend(flow.missing.into_iter().map(missing));
+        whole.unexpected.extend(flow.unexpected.into_iter().map(number));
+        if let Some(special) = flow.special.filter(|_| whole.special.is_none()) {
+            whole.special = Some(Special {
+                missing: special.missing.into_iter().map(missing).collect(),
+                unexpected: special.unexpected.into_iter().map(number).collect(),
+                ..special
+            });
+        }
     }
     whole.missing.sort_by_key(|missing| missing.after);
     whole.unexpected.sort_unstable();
