@@ -42,4 +42,6 @@ pub use syntax::parse;
 pub use token::{Contact, Token, Verb};
 
 #[cfg(test)]
+mod special_tests;
+#[cfg(test)]
 mod tests;

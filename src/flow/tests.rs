@@ -1,7 +1,7 @@
 //! The flows of RFC 3665 as the standard prints them, message by message, against the .flow files.
 
 #[path = "../../tests/it/support/printed.rs"]
-mod printed;
+pub(super) mod printed;
 
 use super::align::{Blind, align};
 use super::fact::{Conditions, Facts};
