@@ -11,7 +11,9 @@ use super::token::{Token, Verb};
 const MISSING: u32 = 4;
 /// A message that the hop has and the flow has not. More than [`MISSING`]: that a cause was not
 /// captured is likelier than that an effect came from nowhere.
-pub(super) const EXTRA: u32 = 5;
+const EXTRA: u32 = 5;
+/// A request that the hop lacks, and its answer.
+pub(super) const EXCHANGE: u32 = 2 * MISSING;
 /// A provisional response that came after its final one.
 const LATE: u32 = 1;
 /// Another message of the same outcome class.

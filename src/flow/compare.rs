@@ -1,6 +1,6 @@
 //! Picks the reference flow that a call follows and the more special one, and tells the differences.
 
-use super::align::{Alignment, Blind, EXTRA, align, is_forwarded};
+use super::align::{Alignment, Blind, EXCHANGE, align, is_forwarded};
 use super::automaton::{Automaton, Leaf};
 use super::catalog::{Catalog, Entry};
 use super::cause::{Absent, Judgement, judge};
@@ -215,11 +215,11 @@ impl Read<'_> {
         self.strands.iter().zip(&self.readings).map(|(strand, read)| (strand.hop, read.alignment.cost))
     }
 
-    /// What is wrong with the call in any flow counts against none; beyond that, one message per hop.
+    /// What is wrong with the call in any flow counts against none; beyond that, one exchange per hop.
     fn is_near(&self, nearest: Option<&Self>) -> bool {
         let base =
             |hop| nearest.and_then(|read| read.hops().find(|(other, _)| *other == hop)).map_or(0, |(_, cost)| cost);
-        self.hops().all(|(hop, cost)| cost <= base(hop) + EXTRA)
+        self.hops().all(|(hop, cost)| cost <= base(hop) + EXCHANGE)
     }
 
     fn telling<'r>(&'r self, view: CallView<'r>) -> Telling<'r> {

@@ -9,7 +9,7 @@ use super::model::FlowKind;
 use super::observed::TAGS;
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::Outcome;
+use crate::call::{Kind, Outcome};
 use crate::session::{MessageNo, Transaction, timer};
 use crate::sip::{Facts as Has, HeaderName, Message, Method};
 use memchr::memmem;
@@ -253,9 +253,10 @@ impl<'a> Features<'a> {
         }
     }
 
-    /// Refused with a status that no other fact tells.
+    /// Refused with a status that no other fact tells: of calls, 603 is busy.
     fn is_rejected(&self) -> bool {
-        self.view.call.outcome == Outcome::Rejected && self.view.call.final_status != Some(603)
+        let is_busy = self.view.call.kind == Kind::Call && self.view.call.final_status == Some(603);
+        self.view.call.outcome == Outcome::Rejected && !is_busy
     }
 
     /// INVITEs outside of a dialog, on every hop.

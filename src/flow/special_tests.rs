@@ -141,7 +141,8 @@ fn a_call_that_is_broken_keeps_the_name_of_its_special_flow() {
 
 #[test]
 fn a_flow_that_is_far_from_the_call_is_not_named() {
-    let twice = format!("{HOLD}\nbob -> alice: UPDATE\nalice -> bob: 2xx to UPDATE");
+    let exchange = "bob -> alice: UPDATE\nalice -> bob: 2xx to UPDATE";
+    let twice = format!("{HOLD}\n{exchange}\n{exchange}");
     let found = compare(&call(&with_hold()), vec![flow("1/more", "hold", "", &twice)]);
     assert_eq!((found.flow, special(&found)), (Some("bcp75/3.7"), None));
 }

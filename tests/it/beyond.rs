@@ -160,7 +160,8 @@ fn two_flows_of_equal_rank_exclude_each_other_by_a_fact() {
     let mut wrong = Vec::new();
     for (at, a) in flows.iter().enumerate() {
         for b in flows[at + 1..].iter().filter(|b| b.kind == a.kind && wanted(b) == wanted(a)) {
-            let ending = |flow: &ReferenceFlow| flow.when.iter().find(|(fact, so)| *so && ENDINGS.contains(fact)).copied();
+            let ending =
+                |flow: &ReferenceFlow| flow.when.iter().find(|(fact, so)| *so && ENDINGS.contains(fact)).copied();
             let ends_apart = ending(a).is_some() && ending(b).is_some() && ending(a) != ending(b);
             let contradict = a.when.iter().any(|(fact, so)| b.when.contains(&(*fact, !so)));
             if !ends_apart && !contradict {
