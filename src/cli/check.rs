@@ -102,7 +102,7 @@ fn deviates(expected: &str, report: &Report<'_>) -> bool {
         match flow.flow {
             Some(name) if followed.is_none() => say(&format_args!("call {number} follows {name}, expected {expected}")),
             None if followed.is_none() => {
-                say(&format_args!("call {number} follows no reference flow, expected {expected}"))
+                say(&format_args!("call {number} follows no reference flow, expected {expected}"));
             }
             _ => say(&format_args!("call {number} follows {expected} with deviations or not to its end")),
         }

@@ -395,16 +395,12 @@ impl Telling<'_> {
         if let Some(invite) = verb.acknowledges() {
             return last(&|token| answered(invite, token) && class(token.status) == 2).map(Absent::AckTo2xx);
         }
-        match verb {
-            Verb::AckFailure => {
-                last(&|token| answered(Verb::Invite, token) && class(token.status) > 2).map(Absent::AckToFailure)
-            }
-            _ => {
-                let at = future.iter().position(|token| token.verb == verb && token.status > 0)?;
-                let transaction = self.transaction(strand, gap.before + at)?;
-                self.view.call.transaction(transaction).request.is_none().then_some(Absent::Request(transaction))
-            }
+        if verb == Verb::AckFailure {
+            return last(&|token| answered(Verb::Invite, token) && class(token.status) > 2).map(Absent::AckToFailure);
         }
+        let at = future.iter().position(|token| token.verb == verb && token.status > 0)?;
+        let transaction = self.transaction(strand, gap.before + at)?;
+        self.view.call.transaction(transaction).request.is_none().then_some(Absent::Request(transaction))
     }
 
     fn transaction(&self, strand: &Strand, token: usize) -> Option<Idx<Transaction>> {

@@ -150,20 +150,17 @@ impl<'a> Features<'a> {
         }
     }
 
-    /// RFC 4028: a 2xx turns the timer on; what refreshes it says so in the request or in its 2xx, and leaves media as
-    /// they are.
+    /// RFC 4028: a 2xx turns the timer on; what refreshes it says so in the request or in its 2xx, is not refused, and
+    /// leaves media as they are.
     fn timers(&self, motion: &Motion, facts: &mut Facts) {
         let timed = |no: Option<MessageNo>| no.is_some_and(|no| self.view.sip(no).session_expires().is_some());
         for (idx, t) in self.view.transactions() {
             let is_update = t.method == Method::Update;
-            if !is_update && t.method != Method::Invite {
+            let refused = t.final_response.is_some_and(|no| self.view.sip(no).status() >= Some(300));
+            if refused || !(is_update || t.method == Method::Invite) {
                 continue;
             }
-            let succeeded = |no: &MessageNo| self.view.sip(*no).status().is_some_and(|status| status < 300);
-            let Some(answer) = t.final_response.filter(succeeded) else {
-                continue;
-            };
-            let answered = timed(Some(answer));
+            let answered = timed(t.final_response);
             facts.set(Fact::SessionTimer, answered);
             let moves = motion.moved.binary_search(&idx).is_ok() || motion.updated.contains(&idx);
             let within = is_update || !is_initial_invite(self.view, idx);

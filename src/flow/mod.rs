@@ -42,6 +42,8 @@ pub use syntax::parse;
 pub use token::{Contact, Token, Verb};
 
 #[cfg(test)]
+mod fact_tests;
+#[cfg(test)]
 mod special_tests;
 #[cfg(test)]
 mod tests;

@@ -6,43 +6,57 @@ use crate::analysis::Analysis;
 use crate::base::{Error, Transport};
 use std::fmt::Write as _;
 
-/// A call on one hop, line by line: `a>b !INVITE 1` is a request outside of a dialog with its CSeq number, `a>b BYE 2`
-/// one within, `b>a 200 1 INVITE` a response. Behind semicolons: headers, and `@sendonly` for media.
-fn call(lines: &[&str]) -> Analysis {
-    let messages: Vec<Printed> = lines.iter().enumerate().map(|(at, line)| message(at, line)).collect();
+/// A call line by line: `a>b !INVITE 1` is a request outside of a dialog with its CSeq number, `a>b BYE 2` one within,
+/// `b>a 200 1 INVITE` a response. Behind bars: headers, `@sendonly` for media, `uri=` for another Request-URI, `tag=` for
+/// another To tag, `type=` for a body of that type, `for=a` for what a proxy passes on.
+pub(super) fn call(lines: &[impl AsRef<str>]) -> Analysis {
+    let messages: Vec<Printed> = lines.iter().enumerate().map(|(at, line)| message(at, line.as_ref())).collect();
     analysis(&messages)
 }
 
 fn message(at: usize, line: &str) -> Printed {
-    let mut parts = line.split(';').map(str::trim);
+    let mut parts = line.split('|').map(str::trim);
     let words: Vec<&str> = parts.next().unwrap().split(' ').collect();
+    let parts: Vec<&str> = parts.collect();
+    let set = |name: &str| parts.iter().find_map(|part| part.strip_prefix(name));
     let (from, to) = words[0].split_once('>').unwrap();
-    let is_response = words.len() > 3 || words[1].parse::<u16>().is_ok();
+    let is_response = words.len() > 3;
     let (method, cseq) = if is_response { (words[3], words[2]) } else { (words[1].trim_start_matches('!'), words[2]) };
-    let asker = if is_response { to } else { from };
-    let other = if asker == from { to } else { from };
-    let mut text = if is_response {
-        format!("SIP/2.0 {} Reason\r\n", words[1])
-    } else {
-        format!("{method} sip:{to}@example.com SIP/2.0\r\n")
-    };
-    // An ACK to a 2xx has a branch of its own.
-    write!(text, "Via: SIP/2.0/UDP {asker}.example.com;branch=z9hG4bK{asker}{method}{cseq}\r\n").unwrap();
-    let tag = if words[1].starts_with('!') { String::new() } else { format!(";tag={other}1") };
-    write!(text, "From: <sip:{asker}@example.com>;tag={asker}1\r\nTo: <sip:{other}@example.com>{tag}\r\n").unwrap();
+    let (hop, other) = if is_response { (to, from) } else { (from, to) };
+    let asker = set("for=").unwrap_or(hop);
+    let uri = set("uri=").map_or_else(|| format!("sip:{to}@example.com"), str::to_owned);
+    let mut text =
+        if is_response { format!("SIP/2.0 {} Reason\r\n", words[1]) } else { format!("{method} {uri} SIP/2.0\r\n") };
+    // A CANCEL is made by each hop, with the branch of what it cancels (RFC 3261 9.1).
+    let of = if method == "CANCEL" { "INVITE" } else { method };
+    let via = |who: &str, to: &str| format!("Via: SIP/2.0/UDP {who}.example.com;branch=z9hG4bK{who}{to}{of}{cseq}\r\n");
+    text.push_str(&via(hop, other));
+    if hop != asker && method != "CANCEL" {
+        text.push_str(&via(asker, hop));
+    }
+    let tag = set("tag=").map_or_else(|| format!("{other}1"), str::to_owned);
+    let tag = if words[1].starts_with('!') { String::new() } else { format!(";tag={tag}") };
+    write!(text, "From: <sip:{asker}@example.com>;tag={asker}1\r\nTo: <sip:b@example.com>{tag}\r\n").unwrap();
     write!(text, "Call-ID: x\r\nCSeq: {cseq} {method}\r\n").unwrap();
     let mut body = String::new();
     for part in parts {
-        match part.strip_prefix('@') {
-            Some(direction) => {
-                body = format!("v=0\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 0\r\na={direction}\r\n");
-                text.push_str("Content-Type: application/sdp\r\n");
-            }
-            None => write!(text, "{part}\r\n").unwrap(),
+        if let Some(direction) = part.strip_prefix('@') {
+            body = format!("v=0\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 0\r\na={direction}\r\n");
+            text.push_str("Content-Type: application/sdp\r\n");
+        } else if let Some(kind) = part.strip_prefix("type=") {
+            body = "x".to_owned();
+            write!(text, "Content-Type: {kind}\r\n").unwrap();
+        } else if part.contains(": ") {
+            write!(text, "{part}\r\n").unwrap();
         }
     }
     write!(text, "Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let host = |name| if name == "a" { "192.0.2.101" } else { "192.0.2.201" };
+    let host = |name: &str| match name {
+        "a" => "192.0.2.101",
+        "p" => "192.0.2.111",
+        "c" => "192.0.2.202",
+        _ => "192.0.2.201",
+    };
     Printed {
         section: "",
         label: "",
@@ -83,9 +97,9 @@ fn special(found: &FlowMatch) -> Option<(&str, u32)> {
 
 fn with_prack() -> Vec<&'static str> {
     vec![
-        "a>b !INVITE 1; @sendrecv",
-        "b>a 183 1 INVITE; RSeq: 1; @sendrecv",
-        "a>b PRACK 2; RAck: 1 1 INVITE",
+        "a>b !INVITE 1 | @sendrecv",
+        "b>a 183 1 INVITE | RSeq: 1 | @sendrecv",
+        "a>b PRACK 2 | RAck: 1 1 INVITE",
         "b>a 200 2 PRACK",
         "b>a 200 1 INVITE",
         "a>b ACK 1",
@@ -96,12 +110,12 @@ fn with_prack() -> Vec<&'static str> {
 
 fn with_hold() -> Vec<&'static str> {
     vec![
-        "a>b !INVITE 1; @sendrecv",
+        "a>b !INVITE 1 | @sendrecv",
         "b>a 180 1 INVITE",
-        "b>a 200 1 INVITE; @sendrecv",
+        "b>a 200 1 INVITE | @sendrecv",
         "a>b ACK 1",
-        "b>a INVITE 7; @sendonly",
-        "a>b 200 7 INVITE; @recvonly",
+        "b>a INVITE 7 | @sendonly",
+        "a>b 200 7 INVITE | @recvonly",
         "b>a ACK 7",
         "a>b BYE 3",
         "b>a 200 3 BYE",
@@ -169,7 +183,7 @@ fn whoever_says_more_of_a_call_is_named() {
 #[test]
 fn what_failed_and_was_tried_again_is_read_once() {
     let mut lines = with_prack();
-    lines.splice(3..4, ["b>a 407 2 PRACK", "a>b PRACK 3; RAck: 1 1 INVITE", "b>a 200 3 PRACK"]);
+    lines.splice(3..4, ["b>a 407 2 PRACK", "a>b PRACK 3 | RAck: 1 1 INVITE", "b>a 200 3 PRACK"]);
     let plain = flow("1/prack", "reliable provisional", PRACK, "");
     assert_eq!(special(&compare(&call(&lines), vec![plain])), Some(("1/prack", 0)));
     let drawn = format!("alice -> bob: PRACK\nbob -> alice: 407 to PRACK\n{PRACK} with credentials");
@@ -191,11 +205,11 @@ const SUBSCRIBE: &str =
 #[test]
 fn what_bcp_75_has_nothing_of_is_compared_with_the_special_flows_alone() {
     let lines = [
-        "a>b !SUBSCRIBE 1; Event: presence",
+        "a>b !SUBSCRIBE 1 | Event: presence",
         "b>a 401 1 SUBSCRIBE",
-        "a>b !SUBSCRIBE 2; Event: presence; Authorization: Digest realm=\"x\"",
+        "a>b !SUBSCRIBE 2 | Event: presence | Authorization: Digest realm=\"x\"",
         "b>a 200 2 SUBSCRIBE",
-        "b>a NOTIFY 9; Event: presence; Subscription-State: active",
+        "b>a NOTIFY 9 | Event: presence | Subscription-State: active",
         "a>b 200 9 NOTIFY",
     ];
     let flows = || vec![parse("x", SUBSCRIBE).unwrap()];
@@ -210,7 +224,7 @@ fn what_bcp_75_has_nothing_of_is_compared_with_the_special_flows_alone() {
 
 #[test]
 fn learned_flows_speak_of_everything_in_the_call() {
-    let subscription = ["a>b !SUBSCRIBE 1; Event: dialog", "b>a 200 1 SUBSCRIBE", "b>a NOTIFY 9", "a>b 200 9 NOTIFY"];
+    let subscription = ["a>b !SUBSCRIBE 1 | Event: dialog", "b>a 200 1 SUBSCRIBE", "b>a NOTIFY 9", "a>b 200 9 NOTIFY"];
     for (lines, told) in [
         (with_prack(), "PRACK"),
         (with_hold(), "when answered, media moved, hold"),
