@@ -87,6 +87,7 @@ impl Identifiers {
             match header.name {
                 HeaderName::SessionId if all.shared.is_empty() => all.session_id(side, header.value),
                 HeaderName::Replaces => all.names_dialog("Replaces", invite, header.value),
+                HeaderName::Join => all.names_dialog("Join", invite, header.value),
                 HeaderName::Other => all.other(invite, header.raw_name, header.value, headers),
                 _ => {}
             }
@@ -114,8 +115,6 @@ impl Identifiers {
             let icid = param(value, b"icid-value").filter(|icid| VALUE.contains(&icid.len()));
             self.shared
                 .extend(icid.map(|icid| Shared { key: Key::Icid(invite.raw().slice_ref(icid)), of_callee: false }));
-        } else if name.eq_ignore_ascii_case(b"Join") {
-            self.names_dialog("Join", invite, value);
         } else if name.eq_ignore_ascii_case(b"Target-Dialog") {
             self.names_dialog("Target-Dialog", invite, value);
         } else if let Some(at) = headers.iter().position(|header| name.eq_ignore_ascii_case(header.as_bytes()))

@@ -2,7 +2,7 @@
 
 use super::fact::{Fact, Facts};
 use super::features::features;
-use super::media::{MediaAddress, Motion, media_address};
+use super::media::{Motion, media_address};
 use super::model::FlowKind;
 use super::observed::{TAGS, realms};
 use crate::analysis::CallView;
@@ -216,21 +216,29 @@ impl<'a> Story<'a> {
 
     /// One INVITE, or one answer to it, names one media address on this hop and another one on that.
     fn relays_media(&self) -> bool {
-        let mut known: BTreeMap<(u32, &[u8], &[u8]), MediaAddress> = BTreeMap::new();
+        if self.view.call.hops.len() < 2 {
+            return false;
+        }
+        let mut known: BTreeMap<(u32, &[u8], &[u8]), &Message> = BTreeMap::new();
         let spoken = self.transactions(Method::Invite).flat_map(|t| [t.request, t.final_response]);
         spoken.flatten().any(|no| {
             let message = self.view.sip(no);
             // Within a dialog a new address is no relay but a move.
             let within = message.is_request() && !message.to_tag().is_empty();
-            let Some(address) = media_address(message).filter(|_| !within) else {
+            if within || !message.has(Has::SDP) {
                 return false;
-            };
+            }
             let key = (message.cseq_number().unwrap_or_default(), message.from_tag(), message.to_tag());
             if let Some(before) = known.get(&key) {
-                return *before != address;
+                // Proxies pass bodies on as they are (RFC 3261 16.6), and that is quick to see.
+                let differs = || match (media_address(before), media_address(message)) {
+                    (Some(before), Some(now)) => before != now,
+                    _ => false,
+                };
+                return before.body() != message.body() && differs();
             }
             if known.len() < TAGS {
-                known.insert(key, address);
+                known.insert(key, message);
             }
             false
         })

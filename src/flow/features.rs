@@ -98,8 +98,7 @@ impl<'a> Features<'a> {
                     facts.set(Fact::Forwarded, is_diverted(message));
                 }
                 if self.wanted.holds(Fact::Focus) {
-                    let has_focus = |contact: &[u8]| memmem::find(contact, b"isfocus").is_some();
-                    facts.set(Fact::Focus, message.values(HeaderName::Contact).any(has_focus));
+                    facts.set(Fact::Focus, names_a_focus(message));
                 }
             }
         }
@@ -118,8 +117,9 @@ impl<'a> Features<'a> {
             facts.set(Fact::Attended, refer.header(HeaderName::ReferTo).is_some_and(names_a_dialog));
             // The answer decides where it speaks of it (RFC 4488 4).
             let answer = t.final_response.map(|no| self.view.sip(no));
-            let told =
-                answer.and_then(|answer| extension(answer, b"Refer-Sub")).or_else(|| extension(refer, b"Refer-Sub"));
+            let told = answer
+                .and_then(|answer| answer.header(HeaderName::ReferSub))
+                .or_else(|| refer.header(HeaderName::ReferSub));
             let is_off = |value: &[u8]| value.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"false"));
             facts.set(Fact::NoSubscription, told.is_some_and(is_off));
         }
@@ -127,7 +127,7 @@ impl<'a> Features<'a> {
 
     fn publications(&self, facts: &mut Facts) {
         let mut requests = self.requests(Method::Publish).peekable();
-        let goes_on = |first: &&Message| extension(first, b"SIP-If-Match").is_some();
+        let goes_on = |first: &&Message| first.header(HeaderName::SipIfMatch).is_some();
         facts.set(Fact::Conditional, requests.peek().is_some_and(goes_on));
         facts.set(Fact::Withdrawn, requests.any(expires_at_once));
     }
@@ -143,7 +143,7 @@ impl<'a> Features<'a> {
             facts.set(Fact::Attended, replaces);
         }
         if self.wanted.holds(Fact::Joins) {
-            facts.set(Fact::Joins, extension(invite, b"Join").is_some());
+            facts.set(Fact::Joins, invite.header(HeaderName::Join).is_some());
         }
         if self.wanted.holds(Fact::Referred) {
             facts.set(Fact::Referred, invite.header(HeaderName::ReferredBy).is_some());
@@ -276,11 +276,6 @@ impl<'a> Features<'a> {
     }
 }
 
-/// The value of a header that messages are not read for.
-fn extension<'m>(message: &'m Message, name: &[u8]) -> Option<&'m [u8]> {
-    message.headers().find(|header| header.raw_name.eq_ignore_ascii_case(name)).map(|header| header.value.trim_ascii())
-}
-
 fn expires_at_once(message: &Message) -> bool {
     message.header(HeaderName::Expires).map(<[u8]>::trim_ascii) == Some(b"0")
 }
@@ -288,6 +283,12 @@ fn expires_at_once(message: &Message) -> bool {
 /// RFC 5806, or RFC 7044 with an entry for each target: the first one is the original.
 fn is_diverted(message: &Message) -> bool {
     message.header(HeaderName::Diversion).is_some() || message.addresses(HeaderName::HistoryInfo).nth(1).is_some()
+}
+
+/// Whether the sender is a conference (RFC 4579 5.1); the bytes are searched first, as hardly any message says so.
+fn names_a_focus(message: &Message) -> bool {
+    let is_focus = |contact: &[u8]| memmem::find(contact, b"isfocus").is_some();
+    is_focus(message.raw()) && message.values(HeaderName::Contact).any(is_focus)
 }
 
 /// Whether a Refer-To asks for an INVITE with Replaces (RFC 3891 6.1, RFC 5589 7).
@@ -303,8 +304,9 @@ fn is_number(uri: &[u8]) -> bool {
 }
 
 fn carries_isup(message: &Message) -> bool {
-    // The media type itself, and the same as part of a multipart.
-    !message.body().is_empty() && {
+    // The media type itself, and the same as part of a multipart. A body that is no more than a session description
+    // is told by its first line.
+    !message.body().is_empty() && !message.body().starts_with(b"v=0") && {
         let whole = message.content();
         whole.is("application", "isup") || whole.parts().any(|part| part.is("application", "isup"))
     }

@@ -10,7 +10,7 @@ use crate::sip::{Direction, Media, Message, Method, Sdp};
 use std::collections::BTreeMap;
 
 /// Address and port of a media stream.
-pub(super) type MediaAddress = (Vec<u8>, u16);
+type MediaAddress = (Vec<u8>, u16);
 
 /// How the media of a call changed after it was set up.
 #[derive(Debug, Default)]

@@ -67,11 +67,8 @@ fn is_about_refer(notify: &Message) -> bool {
 
 /// Whether the two agreed on no NOTIFY: Refer-Sub: false (RFC 4488), or one of the options of RFC 7614.
 fn unsubscribed(message: &Message) -> bool {
-    let refused = |name: &[u8], value: &[u8]| {
-        name.eq_ignore_ascii_case(b"Refer-Sub")
-            && value.trim_ascii().get(..5).is_some_and(|v| v.eq_ignore_ascii_case(b"false"))
-    };
-    let headers = message.headers().any(|header| refused(header.raw_name, header.value));
+    let is_off = |value: &[u8]| value.trim_ascii().get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"false"));
+    let headers = message.values(HeaderName::ReferSub).any(is_off);
     let options = message.values(HeaderName::Require).flat_map(|value| value.split(|byte| *byte == b','));
     headers || options.map(<[u8]>::trim_ascii).any(|option| option == b"nosub" || option == b"explicitsub")
 }

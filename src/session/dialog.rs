@@ -365,11 +365,8 @@ fn notified(dialog: &mut Dialog, no: MessageNo, message: &Message, messages: &[&
 
 /// RFC 4488 4: a REFER may be accepted without the subscription that it implies.
 fn declines_subscription(answer: &Message) -> bool {
-    let refer_sub = |header: crate::sip::Header<'_>| {
-        header.raw_name.eq_ignore_ascii_case(b"Refer-Sub")
-            && header.value.get(..5).is_some_and(|value| value.eq_ignore_ascii_case(b"false"))
-    };
-    answer.cseq_method() == Method::Refer && answer.headers().any(refer_sub)
+    let is_off = |value: &[u8]| value.get(..5).is_some_and(|word| word.eq_ignore_ascii_case(b"false"));
+    answer.cseq_method() == Method::Refer && answer.values(HeaderName::ReferSub).any(is_off)
 }
 
 /// A 2xx, and the first response of a dialog, make the Contacts of the request and of the response the

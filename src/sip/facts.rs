@@ -5,45 +5,54 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// Yes-or-no facts of a message, noted while it was parsed; join them with `|`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Facts(u32);
+pub struct Facts(u64);
 
 impl Facts {
     /// None.
     pub(super) const NONE: Self = Self(0);
     /// Has Authorization.
-    pub const AUTHORIZATION: Self = Self(1);
+    pub const AUTHORIZATION: Self = Self::of(HeaderName::Authorization);
     /// Has Proxy-Authorization.
-    pub const PROXY_AUTHORIZATION: Self = Self(1 << 1);
+    pub const PROXY_AUTHORIZATION: Self = Self::of(HeaderName::ProxyAuthorization);
     /// Has WWW-Authenticate.
-    pub const WWW_AUTHENTICATE: Self = Self(1 << 2);
+    pub const WWW_AUTHENTICATE: Self = Self::of(HeaderName::WwwAuthenticate);
     /// Has Proxy-Authenticate.
-    pub const PROXY_AUTHENTICATE: Self = Self(1 << 3);
+    pub const PROXY_AUTHENTICATE: Self = Self::of(HeaderName::ProxyAuthenticate);
     /// Has Contact.
-    pub const CONTACT: Self = Self(1 << 4);
+    pub const CONTACT: Self = Self::of(HeaderName::Contact);
     /// Has Record-Route.
-    pub const RECORD_ROUTE: Self = Self(1 << 5);
+    pub const RECORD_ROUTE: Self = Self::of(HeaderName::RecordRoute);
     /// Has Route.
-    pub const ROUTE: Self = Self(1 << 6);
+    pub const ROUTE: Self = Self::of(HeaderName::Route);
     /// Has RSeq.
-    pub const RSEQ: Self = Self(1 << 7);
+    pub const RSEQ: Self = Self::of(HeaderName::RSeq);
     /// Has RAck.
-    pub const RACK: Self = Self(1 << 8);
+    pub const RACK: Self = Self::of(HeaderName::RAck);
     /// Has Require.
-    pub const REQUIRE: Self = Self(1 << 9);
+    pub const REQUIRE: Self = Self::of(HeaderName::Require);
     /// Has Expires.
-    pub const EXPIRES: Self = Self(1 << 10);
+    pub const EXPIRES: Self = Self::of(HeaderName::Expires);
     /// Has Retry-After.
-    pub const RETRY_AFTER: Self = Self(1 << 11);
+    pub const RETRY_AFTER: Self = Self::of(HeaderName::RetryAfter);
     /// Has Max-Forwards.
-    pub const MAX_FORWARDS: Self = Self(1 << 12);
+    pub const MAX_FORWARDS: Self = Self::of(HeaderName::MaxForwards);
     /// Has a body that is, or as multipart contains, `application/sdp`.
-    pub const SDP: Self = Self(1 << 13);
+    pub const SDP: Self = Self(1 << 60);
     /// The bytes end before the header section or before Content-Length says.
-    pub const CUT: Self = Self(1 << 14);
+    pub const CUT: Self = Self(1 << 61);
     /// The start line, Via, From, To, Call-ID or CSeq cannot be read, or is missing although the header section is whole.
-    pub const MALFORMED: Self = Self(1 << 15);
+    pub const MALFORMED: Self = Self(1 << 62);
     /// The start line is a status line.
-    pub(super) const RESPONSE: Self = Self(1 << 16);
+    pub(super) const RESPONSE: Self = Self(1 << 63);
+
+    /// The fact that a header of that name is there, readable or not; nothing for [`HeaderName::Other`].
+    pub(super) const fn of(name: HeaderName) -> Self {
+        const { assert!((HeaderName::Other as u32) < 60, "the other facts need these bits") };
+        match name {
+            HeaderName::Other => Self(0),
+            known => Self(1 << known as u32),
+        }
+    }
 
     /// Whether all of `other` hold.
     pub fn contains(self, other: Self) -> bool {
@@ -53,26 +62,6 @@ impl Facts {
     /// Whether any of `other` holds.
     pub(super) fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
-    }
-
-    /// The fact that a header of that name is there; nothing for headers that are not noted.
-    pub(super) fn of(name: HeaderName) -> Self {
-        match name {
-            HeaderName::Authorization => Self::AUTHORIZATION,
-            HeaderName::ProxyAuthorization => Self::PROXY_AUTHORIZATION,
-            HeaderName::WwwAuthenticate => Self::WWW_AUTHENTICATE,
-            HeaderName::ProxyAuthenticate => Self::PROXY_AUTHENTICATE,
-            HeaderName::Contact => Self::CONTACT,
-            HeaderName::RecordRoute => Self::RECORD_ROUTE,
-            HeaderName::Route => Self::ROUTE,
-            HeaderName::RSeq => Self::RSEQ,
-            HeaderName::RAck => Self::RACK,
-            HeaderName::Require => Self::REQUIRE,
-            HeaderName::Expires => Self::EXPIRES,
-            HeaderName::RetryAfter => Self::RETRY_AFTER,
-            HeaderName::MaxForwards => Self::MAX_FORWARDS,
-            _ => Self(0),
-        }
     }
 }
 

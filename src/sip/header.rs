@@ -108,6 +108,14 @@ header_names! {
     Accept = "Accept",
     /// RFC 7989.
     SessionId = "Session-ID",
+    /// RFC 3911 7.1.
+    Join = "Join",
+    /// RFC 4488 4.
+    ReferSub = "Refer-Sub",
+    /// RFC 3903 11.3.1.
+    SipETag = "SIP-ETag",
+    /// RFC 3903 11.3.2.
+    SipIfMatch = "SIP-If-Match",
     /// RFC 8224 4.
     Identity = "Identity" / "y",
 }
@@ -167,7 +175,7 @@ fn same(ours: &[u8], theirs: &[u8]) -> bool {
 /// Length, first and last letter tell the known names apart, with these factors (found by trial).
 const fn slot(name: &[u8]) -> usize {
     match (name.first(), name.last()) {
-        (Some(first), Some(last)) => (name.len() * 47 + (*first | 0x20) as usize * 51 + (*last | 0x20) as usize) % 256,
+        (Some(first), Some(last)) => (name.len() + (*first | 0x20) as usize * 39 + (*last | 0x20) as usize * 175) % 256,
         _ => 0,
     }
 }

@@ -200,18 +200,40 @@ impl<'a> Reading<'a> {
     /// A header field as nearly every sender writes it.
     fn hot(&mut self, field: Hot<'a>) {
         match field {
-            Hot::Via { sent_by, branch } => self.via(1, Some((sent_by, branch))),
-            Hot::From { uri, tag } => self.from(uri, tag),
-            Hot::To { uri, tag } => self.to(uri, tag),
-            Hot::CallId(value) => self.call_id(value),
-            Hot::CSeq { number, method, name } => self.cseq(number, method, name),
-            Hot::ContentLength(length) => self.content_length(Some(length.into())),
-            Hot::Other(name, value) => self.other(name, value),
+            Hot::Via { sent_by, branch } => {
+                self.has(HeaderName::Via);
+                self.via(1, Some((sent_by, branch)));
+            }
+            Hot::From { uri, tag } => {
+                self.has(HeaderName::From);
+                self.from(uri, tag);
+            }
+            Hot::To { uri, tag } => {
+                self.has(HeaderName::To);
+                self.to(uri, tag);
+            }
+            Hot::CallId(value) => {
+                self.has(HeaderName::CallId);
+                self.call_id(value);
+            }
+            Hot::CSeq { number, method, name } => {
+                self.has(HeaderName::CSeq);
+                self.cseq(number, method, name);
+            }
+            Hot::ContentLength(length) => {
+                self.has(HeaderName::ContentLength);
+                self.content_length(Some(length.into()));
+            }
+            Hot::Other(name, value) => {
+                self.has(name);
+                self.other(name, value);
+            }
         }
     }
 
     /// Any header field.
     fn note(&mut self, name: HeaderName, value: &'a [u8]) {
+        self.has(name);
         match name {
             HeaderName::Via => {
                 let list = memchr(b',', value).is_some();
@@ -236,6 +258,10 @@ impl<'a> Reading<'a> {
             HeaderName::ContentLength => self.content_length(decimal(value)),
             _ => self.other(name, value),
         }
+    }
+
+    fn has(&mut self, name: HeaderName) {
+        self.parts.facts |= Facts::of(name);
     }
 
     fn address(&mut self, value: &'a [u8]) -> Address<'a> {
@@ -292,7 +318,6 @@ impl<'a> Reading<'a> {
     }
 
     fn other(&mut self, name: HeaderName, value: &'a [u8]) {
-        self.parts.facts |= Facts::of(name);
         if name == HeaderName::ContentType && self.content_type.is_empty() {
             self.content_type = value;
         }
