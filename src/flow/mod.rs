@@ -23,6 +23,7 @@ mod replay;
 mod stable;
 mod syntax;
 mod token;
+mod witness;
 
 pub use catalog::{BCP75, Catalog};
 pub use cause::{Absent, Judgement, judge};
@@ -34,6 +35,7 @@ pub use matching::{Cause, FlowMatch, Missing, Verdict};
 pub use model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
 pub use syntax::parse;
 pub use token::{Contact, Token, Verb};
+pub use witness::habit_in_words;
 
 #[cfg(test)]
 mod tests;
