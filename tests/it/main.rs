@@ -28,6 +28,7 @@ mod model;
 mod order;
 mod participants;
 mod points;
+mod properties;
 mod rules;
 mod scaling;
 mod secured;
