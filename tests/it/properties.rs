@@ -2,6 +2,7 @@
 //!
 //! Every edit is made on packets, and the whole pipeline runs on the result.
 
+use crate::support::printed::{section, sections};
 use crate::support::{self, Told, packets};
 use callflow::base::{AnomalyKind, Batch, PacketMeta, Timestamp, Transport};
 use callflow::capture::{self, More};
@@ -10,6 +11,7 @@ use callflow::rules::{Finding, Severity};
 use callflow::session::Seen;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +20,9 @@ use std::time::Duration;
 const SILENCE: Duration = Duration::from_secs(400);
 /// Neighbours that a capture point may swap.
 const CLOSE: Duration = Duration::from_millis(5);
+
+/// How the calls are named that the standard prints.
+const PRINTED: &str = "RFC 3665";
 
 /// A capture of healthy calls.
 struct Healthy {
@@ -72,7 +77,26 @@ fn healthy() -> Vec<Healthy> {
         })
         .collect();
     assert!(all.len() >= 25, "only {} healthy captures", all.len());
-    all
+    // A target is silent in 3.4 and 3.10, which is what they are about.
+    let printed: Vec<Healthy> = sections().filter(|name| !matches!(*name, "3.4" | "3.10")).map(printed).collect();
+    all.into_iter().chain(printed).collect()
+}
+
+/// The call that RFC 3665 prints. The messages of the tests are bare, which some rules tell of.
+fn printed(name: &str) -> Healthy {
+    let mut trace = String::new();
+    for message in section(name) {
+        let (seconds, text) = (message.ms as f64 / 1e3, message.text.replace("\r\n", "\n"));
+        let (from, to) = (message.from, message.to);
+        write!(trace, "@{seconds:.3} udp {from}:5060 > {to}:5060\n{text}").unwrap();
+        if !trace.ends_with('\n') {
+            trace.push('\n');
+        }
+    }
+    let read = packets::batch(&support::trace::parse(&trace).unwrap());
+    let batch = capture_of(&read, read.packets.clone(), end(&read));
+    let told = support::tell_batch(&batch);
+    Healthy { name: format!("{PRINTED} {name}"), batch, told }
 }
 
 fn is_labelled_healthy(path: &Path) -> bool {
@@ -97,6 +121,12 @@ fn fails(told: &Told) -> Vec<String> {
         finding.verdict == Verdict::Violated && finding.severity > Severity::Info && !finding.rule.code.starts_with('H')
     };
     told.findings.iter().filter(fails).map(|finding| format!("{}: {}", told_of(finding), finding.summary)).collect()
+}
+
+/// Of these, what the unchanged capture does not give rise to.
+fn new_fails(healthy: &Healthy, told: &Told) -> Vec<String> {
+    let known: Vec<String> = fails(&healthy.told).iter().map(|fail| fail[..3].to_owned()).collect();
+    fails(told).into_iter().filter(|fail| !known.iter().any(|code| fail.starts_with(code.as_str()))).collect()
 }
 
 /// Everything said of each call, by its first Call-ID.
@@ -183,8 +213,11 @@ fn named(told: &Told) -> Vec<(String, Vec<IpAddr>, Vec<IpAddr>)> {
 #[test]
 fn a_deleted_message_is_named_and_nothing_else_is() {
     holds(|healthy| {
+        if healthy.name.starts_with(PRINTED) {
+            return Vec::new(); // tests/it/matrix.rs
+        }
         let messages: Vec<&Seen> = healthy.told.analysis.seen.iter().collect();
-        some(messages.len(), 24).filter_map(|at| deleted(healthy, messages[at])).collect()
+        some(messages.len(), 48).filter_map(|at| deleted(healthy, messages[at])).collect()
     });
 }
 
@@ -210,10 +243,12 @@ fn deleted(healthy: &Healthy, seen: &Seen) -> Option<String> {
         right && from.contains(&src) && to.contains(&dst)
     };
     let named = named(&told);
-    let of_capture = told.findings.iter().any(|finding| finding.rule.code.starts_with('H'));
+    let told_of_capture =
+        |finding: &Finding| finding.rule.code.starts_with('H') && finding.summary.contains(&src.to_string());
+    let of_capture = told.findings.iter().any(told_of_capture);
     let is_optional = seen.message.status().is_some_and(|status| status < 200);
     let others: Vec<_> = named.iter().filter(|one| !is_it(one)).collect();
-    let fails = fails(&told);
+    let fails = new_fails(healthy, &told);
     let found = named.len() > others.len() || of_capture;
     let right = fails.is_empty() && others.is_empty() && (found || is_optional);
     (!right).then(|| format!("without {}: fails {fails:?}, also missing {others:?}, named {found}", name(seen)))
@@ -226,11 +261,11 @@ fn a_duplicated_packet_accuses_nobody() {
             let mut packets = healthy.batch.packets.clone();
             packets.insert(at + 1, packets[at]);
             let told = support::tell_batch(&capture_of(&healthy.batch, packets, end(&healthy.batch)));
-            let fails = fails(&told);
+            let fails = new_fails(healthy, &told);
             (!fails.is_empty()).then(|| format!("frame {} twice: {fails:?}", at + 1))
         };
         let all = sip_packets(healthy);
-        some(all.len(), 12).filter_map(|at| doubled(all[at])).collect()
+        some(all.len(), 24).filter_map(|at| doubled(all[at])).collect()
     });
 }
 
@@ -245,7 +280,7 @@ fn sip_packets(healthy: &Healthy) -> Vec<usize> {
 fn swapped_neighbours_are_an_order_note_at_most() {
     holds(|healthy| {
         let pairs = neighbours(healthy);
-        some(pairs.len(), 12).filter_map(|at| swapped(healthy, pairs[at].0, pairs[at].1)).collect()
+        some(pairs.len(), 24).filter_map(|at| swapped(healthy, pairs[at].0, pairs[at].1)).collect()
     });
 }
 
@@ -257,7 +292,7 @@ fn swapped(healthy: &Healthy, a: usize, b: usize) -> Option<String> {
     packets[b].time = time;
     let told = support::tell_batch(&capture_of(&healthy.batch, packets, end(&healthy.batch)));
     let notes = told.analysis.anomalies.of(AnomalyKind::Reordered).map_or(0, |noted| noted.count);
-    let fails = fails(&told);
+    let fails = new_fails(healthy, &told);
     let costs = |told: &Told| told.flows.iter().map(|flow| (flow.flow, flow.missing.len())).collect::<Vec<_>>();
     let right = fails.is_empty() && notes <= 1 && costs(&told) == costs(&healthy.told);
     (!right).then(|| format!("frames {} and {} swapped: {fails:?}, {notes} notes, {:?}", a + 1, b + 1, costs(&told)))
@@ -271,11 +306,11 @@ fn a_capture_cut_at_both_ends_accuses_nobody() {
             let packets = &healthy.batch.packets[all[from]..=all[to]];
             let told =
                 support::tell_batch(&Batch { buffers: healthy.batch.buffers.clone(), packets: packets.to_vec() });
-            let fails = fails(&told);
+            let fails = new_fails(healthy, &told);
             (!fails.is_empty()).then(|| format!("only frames {} to {}: {fails:?}", all[from] + 1, all[to] + 1))
         };
-        let cuts: Vec<(usize, usize)> = some(all.len(), 5)
-            .flat_map(|from| some(all.len() - from, 5).map(move |more| (from, from + more)))
+        let cuts: Vec<(usize, usize)> = some(all.len(), 7)
+            .flat_map(|from| some(all.len() - from, 7).map(move |more| (from, from + more)))
             .collect();
         cuts.into_iter().filter_map(|(from, to)| cut(from, to)).collect()
     });
@@ -297,7 +332,7 @@ fn a_capture_of_one_direction_accuses_nobody() {
             let all = healthy.batch.packets.iter().enumerate();
             let kept = all.filter(|(at, _)| !gone.contains(at)).map(|(_, packet)| *packet);
             let told = support::tell_batch(&capture_of(&healthy.batch, kept, end(&healthy.batch)));
-            let fails = fails(&told);
+            let fails = new_fails(healthy, &told);
             (!fails.is_empty()).then(|| format!("nothing from {} to {}: {fails:?}", way.0, way.1))
         };
         ways.into_iter().filter_map(without).collect()
@@ -415,13 +450,13 @@ fn packets_of_one_instant_may_come_in_any_order() {
     holds(|healthy| {
         let pairs = neighbours(healthy);
         let mut wrong = Vec::new();
-        for at in some(pairs.len(), 12) {
+        for at in some(pairs.len(), 24) {
             let (a, b) = pairs[at];
             let mut packets = healthy.batch.packets.clone();
             packets[b].time = packets[a].time;
             let run = |packets: Vec<PacketMeta>| {
                 let told = support::tell_batch(&capture_of(&healthy.batch, packets, end(&healthy.batch)));
-                let mut fails = fails(&told);
+                let mut fails = new_fails(healthy, &told);
                 fails.sort();
                 let flows: BTreeMap<_, _> = told
                     .analysis
