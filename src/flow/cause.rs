@@ -282,7 +282,7 @@ fn ack_to_2xx(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
         let resent = format!("the 2xx was sent {} times over {}", times.len(), seconds(span(&times)));
         return match late_ack {
             Some(_) => proved(Cause::LostOnPath, format!("{resent} before an ACK was seen")),
-            None => proved(Cause::NotSent, format!("{resent} and no ACK ever came")),
+            None => insisted(&times, format!("{resent} and no ACK ever came")),
         };
     }
     let here = |ack: MessageNo| view.call.message(ack).hop == view.call.message(answer).hop;
@@ -315,7 +315,7 @@ fn ack_to_failure(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     if times.len() > 1 {
         let evidence =
             format!("the response was sent {} times over {} and no ACK ever came", times.len(), seconds(span(&times)));
-        return proved(Cause::NotSent, evidence);
+        return insisted(&times, evidence);
     }
     let watched = view.capture_after(view.seen(answer).time);
     let owed = Owed { connection: invite.connection, after: answer, duty: Some(Duty::AckToFailure) };
@@ -340,6 +340,12 @@ fn ack_to_failure(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
         view,
         "the response was not sent again, which fits a server that has the ACK and one that never resends",
     )
+}
+
+/// An answer that was sent again because no ACK came: twice may still be a late one.
+fn insisted(times: &[Timestamp], evidence: String) -> Judgement {
+    let verdict = if times.len() > 2 { Verdict::Violated } else { Verdict::Open };
+    Judgement { cause: Cause::NotSent, verdict, evidence }
 }
 
 fn follow_up(view: CallView<'_>, after: MessageNo) -> Judgement {

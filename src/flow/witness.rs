@@ -36,9 +36,7 @@ impl Owed {
                 verdict: Verdict::Open,
                 evidence: format!("{what} none is missing between frames {first} and {last}"),
             },
-            n => {
-                not_captured(format!("{what} {} of them between frames {first} and {last} not in the capture", are(n)))
-            }
+            n => not_captured(format!("{what} {} missing between frames {first} and {last}", are(n))),
         })
     }
 

@@ -28,6 +28,7 @@ mod model;
 mod order;
 mod participants;
 mod points;
+mod population;
 mod properties;
 mod rules;
 mod scaling;
