@@ -57,7 +57,7 @@ fn one_miss_among_many_is_no_habit_and_stays_open() {
 #[test]
 fn at_the_end_of_the_capture_a_habit_leaves_the_single_call_open() {
     let text = calls(|_| false).trace();
-    let cut = text.rfind("@").unwrap();
+    let cut = text.rfind('@').unwrap();
     let told = support::tell(&text[..cut]);
     let open = i07(&told).iter().filter(|finding| finding.verdict == Verdict::Open).count();
     assert!((30..40).contains(&open), "{open} of the last 32 s");
