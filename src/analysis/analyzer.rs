@@ -6,7 +6,7 @@ use super::coverage::{Counted, Coverage, PacketKind};
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
-use super::{Analysis, Closing, Stats, closings, icmp, notes, points};
+use super::{Analysis, Closing, Stats, closings, health, icmp, notes, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
 use crate::call::{self, CallIds};
 use crate::net::{
@@ -166,6 +166,7 @@ impl Analyzer {
         analysis.stats.count_calls(&calls);
         analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
         analysis.calls = calls;
+        health::complete(&mut analysis);
         notes::oversized(&mut analysis);
         notes::repairs(&mut analysis);
         icmp::assign(&mut analysis);
@@ -421,7 +422,10 @@ impl Analyzer {
                 line.framer.push(bytes, frame, time, &mut self.framed);
                 line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
             }
-            StreamData::Gap { bytes, .. } => {
+            StreamData::Gap { bytes, acknowledged } => {
+                if acknowledged && self.framers.contains_key(&stream) {
+                    self.analysis.health.add_gap(connection, bytes);
+                }
                 if let Some(line) = self.framers.get_mut(&stream) {
                     line.framer.gap(bytes, &mut self.framed);
                     line.take(&mut self.framed, raws, &mut self.analysis.anomalies);

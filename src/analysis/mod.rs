@@ -4,11 +4,13 @@ mod agents;
 mod analyzer;
 mod closings;
 mod coverage;
+mod health;
 mod icmp;
 mod intake;
 mod metrics;
 mod notes;
 mod points;
+mod population;
 mod remarks;
 mod sealed;
 mod stats;
@@ -18,8 +20,10 @@ mod wrapped;
 pub use crate::net::{Ending, RsaKey};
 pub use analyzer::{Analyzer, Options};
 pub use coverage::{Counted, Coverage, PacketKind};
+pub use health::{Health, Skipped, Unseen};
 pub use metrics::{Delays, Metrics, Ratio};
 pub use points::{Clock, Point};
+pub use population::{Duty, Population, Tally, Way};
 pub use remarks::Remarks;
 pub use stats::{AddressPair, Stats};
 pub use timings::{Timings, final_response, first_response, response_time};
@@ -40,6 +44,8 @@ pub struct Analysis {
     pub ties: Ties,
     /// Counts over the whole capture.
     pub stats: Stats,
+    /// How much of the traffic the capture holds.
+    pub health: Health,
     /// What was not understood.
     pub anomalies: Anomalies,
     /// ICMP errors that quote SIP: what could not be delivered, and what said so.

@@ -6,7 +6,7 @@
 
 use crate::base::Idx;
 use crate::session::{MessageNo, Seen, Transaction, Transactions};
-use crate::sip::Method;
+use crate::sip::{Facts, Method};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
@@ -20,7 +20,8 @@ const WINDOW: Duration = Duration::from_millis(10);
 pub struct Reordered {
     /// The message that now stands behind its cause.
     pub effect: MessageNo,
-    /// Its request; for an ACK the final response; for what was forwarded the same as received.
+    /// Its request; for an ACK the final response; for credentials the challenge; for what was forwarded the same as
+    /// received.
     pub cause: MessageNo,
 }
 
@@ -47,8 +48,10 @@ pub(super) fn repair(messages: &[&Seen], found: &Transactions) -> Option<Repair>
     for (at, no) in order.iter().enumerate() {
         place[no.at()] = MessageNo::new(at);
     }
+    // Of one instant no order is known that could be told as changed.
     let mut reordered: Vec<Reordered> = swapped
         .into_iter()
+        .filter(|link| time(link.cause) != time(link.effect))
         .map(|link| Reordered { effect: place[link.effect.at()], cause: place[link.cause.at()] })
         .collect();
     reordered.sort_by_key(|link| (link.effect, link.cause));
@@ -56,8 +59,9 @@ pub(super) fn repair(messages: &[&Seen], found: &Transactions) -> Option<Repair>
 }
 
 /// Every message with what must come before it, as far as the transactions tell.
-fn links(messages: &[&Seen], found: &Transactions) -> impl Iterator<Item = Reordered> {
-    found.all.iter().flat_map(move |transaction| {
+fn links<'a>(messages: &'a [&'a Seen], found: &'a Transactions) -> impl Iterator<Item = Reordered> + use<'a> {
+    let retried = found.all.windows(2).flat_map(|pair| retried(messages, &pair[0], &pair[1]));
+    let within = found.all.iter().flat_map(move |transaction| {
         let is_response = |no: &MessageNo| !messages[no.at()].message.is_request();
         let responses = transaction.messages.iter().copied().filter(is_response);
         let answered = transaction
@@ -69,7 +73,9 @@ fn links(messages: &[&Seen], found: &Transactions) -> impl Iterator<Item = Reord
             .chain(link(acknowledged(transaction, found), transaction.request))
             .chain(link(received(transaction, found), transaction.request))
             .chain(passed_on(messages, transaction, found))
-    })
+            .chain(of_one_instant(messages, transaction))
+    });
+    within.chain(retried)
 }
 
 fn link(cause: Option<MessageNo>, effect: Option<MessageNo>) -> Option<Reordered> {
@@ -97,6 +103,37 @@ fn passed_on(messages: &[&Seen], transaction: &Transaction, found: &Transactions
         (message.status(), message.to_tag())
     };
     (origin(cause) == origin(effect)).then_some(Reordered { effect, cause })
+}
+
+/// A challenge, and the same request with credentials (RFC 3261 22.2): nobody knows the nonce before. Of one instant,
+/// the ACK to the challenge goes before it too.
+fn retried(messages: &[&Seen], first: &Transaction, next: &Transaction) -> impl Iterator<Item = Reordered> + use<> {
+    let again =
+        (next.method, next.connection, next.cseq) == (first.method, first.connection, first.cseq.wrapping_add(1));
+    let message = |no: MessageNo| &messages[no.at()].message;
+    let answers =
+        |no: &MessageNo| message(*no).has(Facts::AUTHORIZATION) || message(*no).has(Facts::PROXY_AUTHORIZATION);
+    let effect = next.request.filter(|no| again && answers(no));
+    let challenge = first.final_response.filter(|no| matches!(message(*no).status(), Some(401 | 407)));
+    let time = |no: MessageNo| messages[no.at()].time;
+    let ack = first.ack.filter(|ack| effect.is_some_and(|effect| time(*ack) == time(effect)));
+    link(challenge, effect).into_iter().chain(link(challenge.and(ack), effect))
+}
+
+/// Of responses with one time, the final one is the last.
+fn of_one_instant<'a>(
+    messages: &'a [&Seen],
+    transaction: &'a Transaction,
+) -> impl Iterator<Item = Reordered> + use<'a> {
+    let last = transaction.final_response.filter(|_| transaction.provisional.is_some());
+    last.into_iter().flat_map(move |effect| {
+        let is_tied = move |no: &MessageNo| {
+            let (one, last) = (messages[no.at()], messages[effect.at()]);
+            one.time == last.time && one.message.status().is_some_and(|status| status < 200)
+        };
+        let tied = transaction.messages.iter().copied().filter(is_tied);
+        tied.map(move |cause| Reordered { effect, cause })
+    })
 }
 
 /// All numbers below `count`, effects behind their causes and otherwise ascending; `None` when the

@@ -84,6 +84,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     analysis.remarks =
         Remarks { comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect() };
     let captures = source.captures().to_vec();
+    analysis.health.dropped = captures.iter().fold(0, |sum, capture| sum.saturating_add(capture.drops));
     // The user's names go before those of the capture.
     source.names().iter().for_each(|(address, name)| names.add(address, name));
     analysis.names = names;

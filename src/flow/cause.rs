@@ -9,12 +9,16 @@
 //!    17.2.1; 13.3.1.4 on every transport for a 2xx). Who sends again has got nothing; who does not
 //!    has got what it waited for.
 //! 3. *The neighbour hop*: the same message one hop further, or an ICMP error.
-//! 4. *Health of the capture*: a direction of which the file holds nothing, holes in TCP streams.
-//! 5. *The border of the capture*: what may lie behind the last packet is nobody's fault.
+//! 4. *Health of the capture*: a direction of which the file holds nothing, holes in TCP streams, numbers that
+//!    a sender skipped.
+//! 5. *The population*: what is always missing on one hop where little else is was no chance; what is missing once in a
+//!    capture that lost packets was probably captured badly.
+//! 6. *The border of the capture*: what may lie behind the last packet is nobody's fault.
 
+use super::witness::{Owed, known_loss, left_out, not_sent_again, silent_on_stream};
 use super::{Cause, Verdict};
-use crate::analysis::{AddressPair, CallView};
-use crate::base::{AnomalyKind, Connection, Idx, Timestamp};
+use crate::analysis::{AddressPair, CallView, Duty};
+use crate::base::{Connection, Idx, Timestamp};
 use crate::session::timer::{self, Schedule};
 use crate::session::{CopyKind, MessageNo, Transaction};
 use crate::sip::Method;
@@ -60,6 +64,13 @@ pub enum Absent {
         /// The message that should have made its receiver act.
         after: MessageNo,
     },
+    /// A message that later ones went on without.
+    Unproved {
+        /// From who should have sent it to its receiver.
+        connection: Connection,
+        /// The message behind which it belongs.
+        after: MessageNo,
+    },
 }
 
 /// Says why `absent` is missing from the call in `view`.
@@ -70,18 +81,23 @@ pub fn judge(view: CallView<'_>, absent: &Absent) -> Judgement {
         Absent::AckToFailure(invite) => ack_to_failure(view, invite),
         Absent::Request(_) => not_captured("its response is in the capture, so it must have been sent"),
         Absent::FollowUp { after } => follow_up(view, after),
+        Absent::Unproved { connection, after } => {
+            let owed = Owed { connection, after, duty: None };
+            let by_loss = || owed.by_loss(view, "nothing in the capture proves that it was sent");
+            owed.by_numbers(view).unwrap_or_else(by_loss)
+        }
     }
 }
 
-fn not_captured(evidence: impl Into<String>) -> Judgement {
+pub(super) fn not_captured(evidence: impl Into<String>) -> Judgement {
     Judgement { cause: Cause::NotCaptured, verdict: Verdict::Open, evidence: evidence.into() }
 }
 
-fn undetermined(evidence: impl Into<String>) -> Judgement {
+pub(super) fn undetermined(evidence: impl Into<String>) -> Judgement {
     Judgement { cause: Cause::Undetermined, verdict: Verdict::Open, evidence: evidence.into() }
 }
 
-fn proved(cause: Cause, evidence: impl Into<String>) -> Judgement {
+pub(super) fn proved(cause: Cause, evidence: impl Into<String>) -> Judgement {
     Judgement { cause, verdict: Verdict::Violated, evidence: evidence.into() }
 }
 
@@ -129,13 +145,15 @@ fn response(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
         return Judgement { cause: Cause::LostOnPath, verdict, evidence };
     }
     let watched = view.capture_after(view.seen(request).time);
+    let duty = Some(Duty::FinalResponse(transaction.method));
+    let owed = Owed { connection: transaction.connection.reversed(), after: request, duty };
     if transaction.connection.transport.is_reliable() {
-        return silent_on_stream(view, "the request", watched, timer::TIMEOUT);
+        return silent_on_stream(view, owed, "the request", watched, timer::TIMEOUT);
     }
     if watched < PATIENCE {
         return undetermined("the capture ends before the request would have been sent again");
     }
-    not_captured("the request was not sent again, so its sender had an answer")
+    not_sent_again(view, owed, "the request was not sent again, so its sender had an answer")
 }
 
 /// A final response after a provisional one: the client waits without sending again (17.1.1.2).
@@ -158,11 +176,17 @@ fn response_after_provisional(view: CallView<'_>, idx: Idx<Transaction>) -> Judg
     if watched < RINGING {
         return undetermined("the INVITE was still in progress when the capture ends");
     }
-    Judgement {
+    let duty = Some(Duty::FinalResponse(Method::Invite));
+    let evidence = format!("nothing more was heard of the INVITE in {}", seconds(watched));
+    let Some(after) = invite.messages.last().copied() else {
+        return undetermined(evidence);
+    };
+    let owed = Owed { connection: invite.connection.reversed(), after, duty };
+    owed.by_numbers(view).unwrap_or_else(|| Judgement {
         cause: Cause::NotSent,
         verdict: Verdict::Open,
-        evidence: format!("nothing more was heard of the INVITE in {}", seconds(watched)),
-    }
+        evidence: format!("{evidence}; {}", owed.what_would_tell()),
+    })
 }
 
 /// Proof that the client did get a final response, or that its server had one to give.
@@ -258,7 +282,7 @@ fn ack_to_2xx(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
         let resent = format!("the 2xx was sent {} times over {}", times.len(), seconds(span(&times)));
         return match late_ack {
             Some(_) => proved(Cause::LostOnPath, format!("{resent} before an ACK was seen")),
-            None => proved(Cause::NotSent, format!("{resent} and no ACK ever came")),
+            None => insisted(&times, format!("{resent} and no ACK ever came")),
         };
     }
     let here = |ack: MessageNo| view.call.message(ack).hop == view.call.message(answer).hop;
@@ -272,7 +296,8 @@ fn ack_to_2xx(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     if watched < PATIENCE {
         return undetermined("the capture ends before the 2xx would have been sent again");
     }
-    not_captured("the 2xx was not sent again, so its sender had the ACK (RFC 3261 13.3.1.4)")
+    let owed = Owed { connection: invite.connection, after: answer, duty: Some(Duty::AckToSuccess) };
+    not_sent_again(view, owed, "the 2xx was not sent again, so its sender had the ACK (RFC 3261 13.3.1.4)")
 }
 
 fn ack_to_failure(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
@@ -290,7 +315,15 @@ fn ack_to_failure(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     if times.len() > 1 {
         let evidence =
             format!("the response was sent {} times over {} and no ACK ever came", times.len(), seconds(span(&times)));
-        return proved(Cause::NotSent, evidence);
+        return insisted(&times, evidence);
+    }
+    let watched = view.capture_after(view.seen(answer).time);
+    let owed = Owed { connection: invite.connection, after: answer, duty: Some(Duty::AckToFailure) };
+    if watched < PATIENCE {
+        return undetermined("the capture ends before the response would have been sent again");
+    }
+    if let Some(judgement) = owed.by_numbers(view).or_else(|| left_out(view, owed, watched)) {
+        return judgement;
     }
     let retried = view.call.transactions.iter().rev().any(|t| {
         t.method == Method::Invite
@@ -300,14 +333,19 @@ fn ack_to_failure(view: CallView<'_>, idx: Idx<Transaction>) -> Judgement {
     if retried {
         return not_captured("the client went on with its next INVITE, so it had the response");
     }
-    let watched = view.capture_after(view.seen(answer).time);
     if invite.connection.transport.is_reliable() {
-        return silent_on_stream(view, "the response", watched, PATIENCE);
+        return silent_on_stream(view, owed, "the response", watched, PATIENCE);
     }
-    if watched < PATIENCE {
-        return undetermined("the capture ends before the response would have been sent again");
-    }
-    undetermined("the response was not sent again, which fits a server that has the ACK and one that never resends")
+    owed.by_loss(
+        view,
+        "the response was not sent again, which fits a server that has the ACK and one that never resends",
+    )
+}
+
+/// An answer that was sent again because no ACK came: twice may still be a late one.
+fn insisted(times: &[Timestamp], evidence: String) -> Judgement {
+    let verdict = if times.len() > 2 { Verdict::Violated } else { Verdict::Open };
+    Judgement { cause: Cause::NotSent, verdict, evidence }
 }
 
 fn follow_up(view: CallView<'_>, after: MessageNo) -> Judgement {
@@ -331,23 +369,24 @@ fn follow_up(view: CallView<'_>, after: MessageNo) -> Judgement {
     if watched < timer::T1 {
         return undetermined("the capture ends right after it fell due");
     }
-    let verdict = if watched >= timer::TIMEOUT { Verdict::Violated } else { Verdict::Open };
+    let owed = Owed { connection: seen.connection.reversed(), after, duty: None };
+    if let Some(judgement) = owed.by_numbers(view).filter(|judgement| judgement.cause == Cause::NotCaptured) {
+        return judgement;
+    }
     let evidence = format!(
         "the message before it arrived as far as the capture shows, and nothing followed in {}",
         seconds(watched)
     );
-    Judgement { cause: Cause::NotSent, verdict, evidence }
-}
-
-/// Nothing followed on a transport where nobody sends twice: only holes in the capture and time tell.
-fn silent_on_stream(view: CallView<'_>, what: &str, watched: Duration, due: Duration) -> Judgement {
-    if view.analysis.anomalies.of(AnomalyKind::TcpGap).is_some() {
-        return not_captured("bytes of TCP streams are missing from the capture");
+    let open = |why: String| Judgement {
+        cause: Cause::NotSent,
+        verdict: Verdict::Open,
+        evidence: format!("{evidence}; {why}"),
+    };
+    match known_loss(&view.analysis.health) {
+        _ if watched < timer::TIMEOUT => open(owed.what_would_tell()),
+        Some(loss) => open(format!("but the capture lacks packets: {loss}")),
+        None => proved(Cause::NotSent, evidence),
     }
-    if watched < due {
-        return undetermined(format!("the capture ends {} after {what}", seconds(watched)));
-    }
-    proved(Cause::NotSent, format!("the stream has no hole and the capture goes on for {}", seconds(watched)))
 }
 
 /// A capture that holds the other direction between two hosts but nothing of this one.
@@ -430,6 +469,6 @@ fn span(times: &[Timestamp]) -> Duration {
     }
 }
 
-fn seconds(duration: Duration) -> String {
+pub(super) fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }

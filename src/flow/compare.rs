@@ -371,9 +371,18 @@ impl Telling<'_> {
         // Who owes it acts on what it was sent, not on what it sent itself.
         let sent_to_it = strand.tokens.iter().take(gap.before).rposition(|token| token.down != gap.leaf.down);
         let last = gap.before >= strand.tokens.len();
-        match sent_to_it.and_then(|at| strand.numbers.get(at)) {
-            Some(after) if last => judge(self.view, &Absent::FollowUp { after: *after }),
-            _ => Judgement {
+        if let Some(after) = sent_to_it.and_then(|at| strand.numbers.get(at)).filter(|_| last) {
+            return judge(self.view, &Absent::FollowUp { after: *after });
+        }
+        let before = gap.before.checked_sub(1);
+        match before.and_then(|at| Some((strand.tokens.get(at)?, *strand.numbers.get(at)?))) {
+            Some((token, after)) => {
+                let connection = self.view.seen(after).connection;
+                let same_way = token.down == gap.leaf.down;
+                let connection = if same_way { connection } else { connection.reversed() };
+                judge(self.view, &Absent::Unproved { connection, after })
+            }
+            None => Judgement {
                 cause: Cause::Undetermined,
                 verdict: Verdict::Open,
                 evidence: "nothing in the capture proves that it was sent".into(),

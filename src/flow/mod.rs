@@ -27,6 +27,7 @@ mod replay;
 mod stable;
 mod syntax;
 mod token;
+mod witness;
 mod words;
 
 pub use beyond::BEYOND;
@@ -40,6 +41,7 @@ pub use matching::{Cause, FlowMatch, Missing, Special, Verdict};
 pub use model::{FlowKind, Part, Pattern, ReferenceFlow, Step};
 pub use syntax::parse;
 pub use token::{Contact, Token, Verb};
+pub use witness::habit_in_words;
 
 #[cfg(test)]
 mod fact_tests;

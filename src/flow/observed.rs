@@ -282,7 +282,9 @@ impl<'a> Reader<'a> {
         };
         let hop = self.view.call.hops[self.view.call.message(*no).hop.at()];
         let finals = || tokens.iter().filter(|(token, _)| token.verb == Verb::Invite && token.status >= 200);
-        answered && !hop.first && finals().count() > 0 && finals().all(|(token, _)| class(token.status) == 5)
+        // The answer to a cancelled branch may be missing from the capture.
+        let ended = finals().count() > 0 || tokens.iter().any(|(token, _)| token.verb == Verb::Cancel);
+        answered && !hop.first && ended && finals().all(|(token, _)| class(token.status) == 5)
     }
 
     fn token(&self, no: MessageNo) -> Option<Token> {

@@ -154,7 +154,7 @@ impl<'a> Answers<'a> {
             let initial = request.is_none_or(|request| view.sip(request).to_tag().is_empty());
             list.push((key, Answer { response: no, invite, initial }));
         }
-        let (wrong_acks, wrong) = wrong_acks(view, &known, acks);
+        let (wrong_acks, wrong) = wrong_acks(view, &list, acks);
         Self { list, dialogs: Dialogs::of(view), forks, wrong_acks, wrong, cancelled: cancelled(view) }
     }
 
@@ -201,11 +201,15 @@ fn is_answer(message: &crate::sip::Message) -> bool {
 /// ACKs in a dialog with an answer that has no ACK of its own number, whose number no INVITE has.
 fn wrong_acks<'a>(
     view: CallView<'a>,
-    answers: &HashSet<Key<'a>, RandomState>,
+    answers: &[(Key<'a>, Answer)],
     acks: &Acks<'a>,
 ) -> (HashSet<DialogKey<'a>, RandomState>, Vec<MessageNo>) {
-    let open = answers.iter().filter(|key| !acks.has(key.call_id, key.caller_tag, key.callee_tag, key.cseq));
-    let open: HashSet<DialogKey<'_>, RandomState> = open.map(|key| key.dialog()).collect();
+    let mut open: HashMap<DialogKey<'_>, MessageNo, RandomState> = HashMap::default();
+    for (key, answer) in
+        answers.iter().filter(|(key, _)| !acks.has(key.call_id, key.caller_tag, key.callee_tag, key.cseq))
+    {
+        open.entry(key.dialog()).or_insert(answer.response);
+    }
     let invites = view.transactions().filter(|(_, t)| t.method == Method::Invite);
     let invites: HashSet<u32, RandomState> = invites.map(|(_, t)| t.cseq).collect();
     let (mut dialogs, mut wrong) = (HashSet::default(), Vec::new());
@@ -213,7 +217,9 @@ fn wrong_acks<'a>(
         let Some(no) = t.request else { continue };
         let ack = view.sip(no);
         let dialog = (ack.call_id(), ack.from_tag(), ack.to_tag());
-        if open.contains(&dialog) && !invites.contains(&t.cseq) {
+        // One before the 2xx belongs to what lies before the capture.
+        let follows = open.get(&dialog).is_some_and(|answer| *answer < no);
+        if follows && !invites.contains(&t.cseq) {
             dialogs.insert(dialog);
             wrong.push(no);
         }

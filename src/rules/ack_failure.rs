@@ -2,14 +2,14 @@
 //! there although no final response is.
 
 use super::facts::{self, AT_ONCE, Acks, TIMEOUT, heard, judged, owed_back, sendings, span, stretch, time, times};
-use super::{Context, Finding, Meta, MissingMessage, Rule, Severity};
-use crate::analysis::CallView;
-use crate::base::Idx;
-use crate::flow::{Absent, Cause, Verdict, judge};
+use super::{CaptureContext, Context, Finding, Meta, MissingMessage, Rule, Severity, subject};
+use crate::analysis::{Analysis, CallView, Duty, Tally, Way};
+use crate::base::{Connection, Idx};
+use crate::flow::{Absent, Cause, Verdict, habit_in_words, judge};
 use crate::session::{MessageNo, Transaction};
 use crate::sip::Method;
 use foldhash::fast::RandomState;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 static I07: Meta = Meta {
     code: "I07",
@@ -50,13 +50,49 @@ impl Rule for AckToFailure {
         findings.extend(view.transactions().filter_map(|(at, t)| not_acknowledged(view, at, t, acks)));
         without_final(view, findings);
     }
+
+    fn capture(&self, context: CaptureContext<'_>, findings: &mut Vec<Finding>) {
+        findings.extend(habits(context.analysis));
+    }
+}
+
+/// Who never sends an ACK to a failure: told once, and the calls that show it are notes.
+fn habits(analysis: &Analysis) -> Vec<Finding> {
+    let habits = analysis.health.habits(Duty::AckToFailure).filter(|(_, tally)| tally.is_nearly_all());
+    let tallies: BTreeMap<Way, Tally> = habits.collect();
+    if tallies.is_empty() {
+        return Vec::new();
+    }
+    let mut shown: BTreeMap<Way, (Connection, Vec<u32>)> = BTreeMap::new();
+    for view in analysis.views() {
+        for (answer, t) in view.call.transactions.iter().filter_map(|t| unacknowledged(view, t)) {
+            if tallies.contains_key(&Way::of(t.connection)) {
+                let (_, frames) = shown.entry(Way::of(t.connection)).or_insert((t.connection, Vec::new()));
+                frames.push(view.frame(answer));
+            }
+        }
+    }
+    let told = shown.into_iter().filter_map(|(way, (connection, frames))| {
+        let words = habit_in_words(&analysis.health, connection, Duty::AckToFailure, *tallies.get(&way)?);
+        let summary = format!("{} acknowledges no refusal of {}: {words}.", connection.src, connection.dst);
+        let detail = "Whoever gets a failure response to an INVITE acknowledges it in the branch of the INVITE, to where the INVITE went (RFC \
+                      3261 17.1.1.3): a tap that sees the one sees the other, and so many cannot all be lost by chance. The server repeats its \
+                      refusal for 32 s, or gives up on a transaction that the client thinks over. The calls that show it carry a note each. Look \
+                      next at the software or the test scenario of the sender of these INVITEs.";
+        let finding = Finding::new(&I07, Vec::new(), summary, detail).frames(subject::frames_of(frames.into_iter()));
+        Some(finding.cause(Cause::NotSent))
+    });
+    told.collect()
+}
+
+/// The failure response of an INVITE that has no ACK in its branch.
+fn unacknowledged<'a>(view: CallView<'_>, t: &'a Transaction) -> Option<(MessageNo, &'a Transaction)> {
+    let answer = t.final_response.filter(|_| t.method == Method::Invite && t.ack.is_none())?;
+    (facts::status(view, answer) >= 300).then_some((answer, t))
 }
 
 fn not_acknowledged(view: CallView<'_>, at: Idx<Transaction>, t: &Transaction, acks: &Acks<'_>) -> Option<Finding> {
-    let answer = t.final_response.filter(|_| t.method == Method::Invite && t.ack.is_none())?;
-    if facts::status(view, answer) < 300 {
-        return None;
-    }
+    let (answer, _) = unacknowledged(view, t)?;
     let elsewhere = acks.to(view, answer).iter().find(|ack| facts::same_hop(view, **ack, answer));
     if let Some(ack) = elsewhere {
         return Some(in_another_branch(view, answer, *ack));
@@ -88,6 +124,10 @@ fn not_acknowledged(view: CallView<'_>, at: Idx<Transaction>, t: &Transaction, a
     let unproved = finding.verdict == Verdict::Open;
     if unproved && (left < TIMEOUT || judgement.cause == Cause::NotCaptured) && sent.len() < 2 {
         finding.severity = Severity::Info;
+    }
+    if sent.len() < 2 && view.analysis.health.habit(t.connection, Duty::AckToFailure).is_some_and(Tally::is_nearly_all)
+    {
+        finding.severity = Severity::Info; // the habit is told once
     }
     Some(finding)
 }

@@ -59,8 +59,10 @@ struct Gap {
 }
 
 fn of_call(view: CallView<'_>) -> impl Iterator<Item = Gap> {
-    let heard = move |gap: &Gap| view.analysis.stats.heard(gap.from, gap.to) > 0; // else rule H01
-    view.call.transactions.iter().filter_map(move |t| in_transaction(view, t)).filter(heard)
+    let stats = &view.analysis.stats;
+    // A way of which nothing was heard is rule H01's, where more than one message went the other way.
+    let told = move |gap: &Gap| stats.heard(gap.from, gap.to) > 0 || stats.heard(gap.to, gap.from) <= 1;
+    view.call.transactions.iter().filter_map(move |t| in_transaction(view, t)).filter(told)
 }
 
 /// Proved by an effect without its cause (CL1): a response without its request, an ACK without the

@@ -29,6 +29,8 @@ mod model;
 mod order;
 mod participants;
 mod points;
+mod population;
+mod properties;
 mod rules;
 mod scaling;
 mod secured;

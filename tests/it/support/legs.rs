@@ -137,8 +137,12 @@ impl Script {
         self.add(at, leg.response("200 OK", "INVITE", 1, false, true, true))
     }
 
+    pub fn refuse_unacknowledged(&mut self, leg: &Leg, at: f64, status: &str) -> &mut Self {
+        self.add(at, leg.response(status, "INVITE", 1, false, true, false))
+    }
+
     pub fn refuse(&mut self, leg: &Leg, at: f64, status: &str) -> &mut Self {
-        self.add(at, leg.response(status, "INVITE", 1, false, true, false));
+        self.refuse_unacknowledged(leg, at, status);
         let ack = leg.request("ACK", 1, true, true, &[], false);
         self.add(at + 0.001, ack.replace("-ACK-", "-INVITE-"))
     }

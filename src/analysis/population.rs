@@ -1,0 +1,232 @@
+//! How often each kind of message is there where it is due, hop by hop, over the whole capture.
+//!
+//! One missing message proves nothing. That of 1,148 acknowledgements between two hosts none is there, while nearly
+//! everything else is, no random loss explains.
+
+use crate::base::{Connection, Endpoint, Timestamp};
+use crate::call::Call;
+use crate::session::{Seen, Transaction, timer};
+use crate::sip::Method;
+use foldhash::fast::RandomState;
+use rayon::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How long an INVITE may ring before a proxy gives up (timer C, RFC 3261 16.6 item 11).
+const RINGING: Duration = Duration::from_secs(180);
+/// Calls counted by one task at a time.
+const CHUNK: usize = 1024;
+
+/// A kind of message that one side owes another.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Duty {
+    /// The request of a transaction.
+    Request(Method),
+    /// The final response to a request.
+    FinalResponse(Method),
+    /// The ACK to a 2xx.
+    AckToSuccess,
+    /// The ACK to a failure response.
+    AckToFailure,
+}
+
+/// From one address to another. Ports only tell hosts apart that share an address: a client has a new one for
+/// each connection.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Way {
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
+}
+
+impl Way {
+    /// That of what a connection carries.
+    pub fn of(connection: Connection) -> Self {
+        let Connection { src, dst, .. } = connection;
+        let end = |end: Endpoint| (end.ip, if src.ip == dst.ip { end.port } else { 0 });
+        Self { from: end(src), to: end(dst) }
+    }
+}
+
+/// How often something was due, and was not there.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Tally {
+    /// How often it was due.
+    pub due: u64,
+    /// How often it is missing.
+    pub missing: u64,
+}
+
+impl Tally {
+    fn add(&mut self, is_there: bool) {
+        self.due += 1;
+        self.missing += u64::from(!is_there);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.due += other.due;
+        self.missing += other.missing;
+    }
+
+    /// Whether nine in ten of what is due are missing, or more: what a sender always does.
+    pub fn is_nearly_all(self) -> bool {
+        self.missing.saturating_mul(10) >= self.due.saturating_mul(9)
+    }
+
+    /// At most how probable it is that so many of the due messages or more are lost when each is lost with `loss`
+    /// by itself: Chernoff's bound of the binomial distribution, which is exact where all are missing.
+    pub fn chance(self, loss: f64) -> f64 {
+        let (due, missing) = (self.due as f64, self.missing as f64);
+        if self.due == 0 || missing <= due * loss {
+            return 1.0;
+        }
+        let share = missing / due;
+        let part = |of: f64, expected: f64| if of > 0.0 { of * (of / expected).ln() } else { 0.0 };
+        (-due * (part(share, loss) + part(1.0 - share, 1.0 - loss))).exp()
+    }
+}
+
+/// Due and missing messages of a capture.
+#[derive(Clone, Debug, Default)]
+pub struct Population {
+    tallies: BTreeMap<(Way, Duty), Tally>,
+    /// Messages that must have been sent, because what they caused is there.
+    proved: Tally,
+}
+
+type Counts = HashMap<(Way, Duty), Tally, RandomState>;
+
+impl Population {
+    /// Counts the messages of `calls`. `first`: when the capture began.
+    pub(super) fn of(seen: &[Seen], calls: &[Call], first: Timestamp) -> Self {
+        // Sums do not depend on the order in which tasks end.
+        let counted = calls.par_chunks(CHUNK).map(|calls| {
+            let mut part = Part { seen, first, counts: Counts::default(), proved: HashMap::default() };
+            for call in calls {
+                part.count(call);
+            }
+            (part.counts, part.proved)
+        });
+        let mut all = Self::default();
+        let mut proved: BTreeMap<Way, Tally> = BTreeMap::new();
+        for (counts, of_part) in counted.collect::<Vec<_>>() {
+            for (key, tally) in counts {
+                all.tallies.entry(key).or_default().merge(tally);
+            }
+            for (way, tally) in of_part {
+                proved.entry(way).or_default().merge(tally);
+            }
+        }
+        // A way of which nothing is there was not captured at all, which is no chance.
+        proved.into_values().filter(|tally| tally.missing < tally.due).for_each(|tally| all.proved.merge(tally));
+        all
+    }
+
+    /// How often `duty` was due on `way`, and missing.
+    pub fn tally(&self, way: Way, duty: Duty) -> Tally {
+        self.tallies.get(&(way, duty)).copied().unwrap_or_default()
+    }
+
+    /// How often `duty` was due and missing, by way.
+    pub(super) fn ways(&self, duty: Duty) -> impl Iterator<Item = (Way, Tally)> {
+        self.tallies.iter().filter(move |((_, one), _)| *one == duty).map(|((way, _), tally)| (*way, *tally))
+    }
+
+    /// Messages that must have been sent, because what they caused is there, and how many of them are missing.
+    pub fn proved(&self) -> Tally {
+        self.proved
+    }
+}
+
+/// What one task counts.
+struct Part<'a> {
+    seen: &'a [Seen],
+    first: Timestamp,
+    counts: Counts,
+    proved: HashMap<Way, Tally, RandomState>,
+}
+
+impl Part<'_> {
+    fn count(&mut self, call: &Call) {
+        let mut acknowledged = vec![false; call.transactions.len()];
+        for ack in call.transactions.iter().filter(|t| t.method == Method::Ack) {
+            if let Some(invite) = ack.invite {
+                acknowledged[invite.at()] = true;
+            }
+        }
+        for (t, acknowledged) in call.transactions.iter().zip(acknowledged) {
+            self.transaction(call, t, acknowledged);
+        }
+    }
+
+    fn transaction(&mut self, call: &Call, t: &Transaction, acknowledged: bool) {
+        let Some(time) = t.messages.first().map(|no| self.seen[call.message(*no).seen.at()].time) else {
+            return;
+        };
+        if t.method == Method::Ack {
+            return;
+        }
+        let forth = Way::of(t.connection);
+        let back = Way::of(t.connection.reversed());
+        let asked = t.request.is_some();
+        // What began before the capture is no loss.
+        if asked || time.since(self.first) >= timer::TIMEOUT {
+            self.add(forth, Duty::Request(t.method), asked);
+            if t.provisional.is_some() || t.final_response.is_some() {
+                self.proved.entry(forth).or_default().add(asked);
+            }
+        }
+        let acked = t.ack.is_some() || acknowledged;
+        let Some(answer) = t.final_response else {
+            let patience = if t.provisional.is_some() && t.method == Method::Invite { RINGING } else { timer::TIMEOUT };
+            if acked {
+                self.proved.entry(back).or_default().add(false);
+                self.add(forth, if t.ack.is_some() { Duty::AckToFailure } else { Duty::AckToSuccess }, true);
+            }
+            if asked && (acked || call.watched_until.since(time) >= patience) {
+                self.add(back, Duty::FinalResponse(t.method), false);
+            }
+            return;
+        };
+        if asked {
+            self.add(back, Duty::FinalResponse(t.method), true);
+        }
+        if t.method == Method::Invite {
+            if acked {
+                self.proved.entry(back).or_default().add(true);
+            }
+            // An ACK is sent at once; the few that fall due as the capture ends change no habit.
+            let is_failure = self.seen[call.message(answer).seen.at()].message.status().is_some_and(|s| s >= 300);
+            self.add(forth, if is_failure { Duty::AckToFailure } else { Duty::AckToSuccess }, acked);
+        }
+    }
+
+    fn add(&mut self, way: Way, duty: Duty, is_there: bool) {
+        self.counts.entry((way, duty)).or_default().add(is_there);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_many_missing_is_no_chance_where_little_is_lost() {
+        assert!(Tally { due: 1148, missing: 1148 }.chance(0.1) < 1e-6);
+        assert!(Tally { due: 104, missing: 7 }.chance(0.1) > 0.1);
+        assert!(Tally::default().chance(0.1) > 0.99);
+        assert!(Tally { due: 5, missing: 0 }.chance(0.0) > 0.99);
+    }
+
+    #[test]
+    fn where_all_are_missing_the_bound_is_exact() {
+        assert!((Tally { due: 4, missing: 4 }.chance(0.25) - 0.25_f64.powi(4)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_bound_is_never_below_the_distribution() {
+        // 20 due, each lost with 0.1: P(X >= 6) = 0.01125, of the binomial distribution.
+        assert!(Tally { due: 20, missing: 6 }.chance(0.1) > 0.01125);
+        assert!(Tally { due: 20, missing: 6 }.chance(0.1) < 0.1);
+    }
+}
