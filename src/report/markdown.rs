@@ -83,7 +83,7 @@ fn unread(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    writeln!(out, "What was read is not all that there was, so that messages may only seem to be missing:\n")?;
+    writeln!(out, "Of the input, before messages are missed or thought late:\n")?;
     list(lines.into_iter(), "more", out)
 }
 
