@@ -34,6 +34,8 @@ const BORDER: Duration = Duration::from_millis(500);
 pub struct Point {
     /// Name for people.
     pub label: String,
+    /// Position of its file among the captures; for whoever reads them to fill in.
+    pub capture: usize,
     /// Time of its first and last packet of any kind, by the common clock.
     pub times: Option<(Timestamp, Timestamp)>,
     /// How far its clock is ahead of that of another point.

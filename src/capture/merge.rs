@@ -58,7 +58,8 @@ pub struct Merged {
     /// Time of the next packet of each input that goes on.
     heads: BinaryHeap<Reverse<(Timestamp, usize)>>,
     frames: u32,
-    interfaces: u32,
+    /// For each number given to an interface: which input has it, and its number there.
+    interfaces: Vec<(usize, u32)>,
     anomalies: Anomalies,
     secrets: Vec<u8>,
     names: Names,
@@ -153,7 +154,7 @@ impl Merged {
         out.packets.push(PacketMeta {
             frame: self.frames,
             buffer: base + packet.buffer,
-            interface: number(&mut input.interfaces, packet.interface, &mut self.interfaces),
+            interface: number(&mut input.interfaces, (at, packet.interface), &mut self.interfaces),
             ..packet
         });
     }
@@ -183,14 +184,14 @@ impl Merged {
 }
 
 /// The number over all files of interface `own` of one file.
-fn number(known: &mut Vec<Option<u32>>, own: u32, next: &mut u32) -> u32 {
-    let own = own as usize;
-    if known.len() <= own {
-        known.resize(own + 1, None);
+fn number(known: &mut Vec<Option<u32>>, own: (usize, u32), all: &mut Vec<(usize, u32)>) -> u32 {
+    let at = own.1 as usize;
+    if known.len() <= at {
+        known.resize(at + 1, None);
     }
-    *known[own].get_or_insert_with(|| {
-        *next += 1;
-        *next - 1
+    *known[at].get_or_insert_with(|| {
+        all.push(own);
+        all.len() as u32 - 1
     })
 }
 
@@ -230,9 +231,7 @@ impl Source for Merged {
     }
 
     fn point(&self, interface: u32) -> (usize, u32) {
-        let own = |input: &Input| input.interfaces.iter().position(|known| *known == Some(interface));
-        let found = self.inputs.iter().enumerate().find_map(|(at, input)| Some((at, own(input)? as u32)));
-        found.unwrap_or((0, interface))
+        self.interfaces.get(interface as usize).copied().unwrap_or((0, interface))
     }
 
     fn comments(&self) -> &[Comment] {

@@ -159,7 +159,7 @@ pub(super) struct SelectArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// text, json or ndjson.
+    /// How the report is written; `calls` has text, json and ndjson.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_names())]
     pub(super) format: String,
     /// Write to this file instead of standard output.
@@ -207,7 +207,31 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
+    pub(super) reports: ReportArgs,
+    #[command(flatten)]
     pub(super) gate: GateArgs,
+}
+
+/// More reports of the same run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct ReportArgs {
+    /// Write one more report, in any format, to this file; may be repeated.
+    #[arg(long, value_name = "FORMAT=FILE", value_parser = report_to)]
+    pub(super) report: Vec<ReportTo>,
+}
+
+/// "junit=calls.xml".
+#[derive(Clone)]
+pub(super) struct ReportTo {
+    pub(super) format: &'static dyn crate::report::Format,
+    pub(super) file: PathBuf,
+}
+
+impl std::fmt::Debug for ReportTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}={}", self.format.name(), self.file.display())
+    }
 }
 
 /// What makes `check` fail.
@@ -226,6 +250,17 @@ pub(super) struct GateArgs {
     /// A capture without SIP is fine (exit code 0 instead of 4).
     #[arg(long)]
     pub(super) allow_empty: bool,
+    /// Findings that this file holds are known, are marked so, and do not fail the check.
+    #[arg(long, value_name = "FILE")]
+    pub(super) baseline: Option<PathBuf>,
+    /// Write the findings of this run as a baseline; reasons that stand in the file are kept.
+    ///
+    /// The exit code stays what it is without.
+    #[arg(long, value_name = "FILE")]
+    pub(super) write_baseline: Option<PathBuf>,
+    /// What is in the baseline and no longer found gives exit code 1, too.
+    #[arg(long, requires = "baseline")]
+    pub(super) strict_baseline: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
@@ -348,6 +383,19 @@ fn format_names() -> clap::builder::PossibleValuesParser {
     clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
 }
 
+/// "junit=calls.xml" with a format that exists.
+fn report_to(text: &str) -> Result<ReportTo, String> {
+    let (name, file) = text.split_once('=').ok_or("must look like junit=calls.xml")?;
+    let names = || crate::report::FORMATS.iter().map(|format| format.name()).collect::<Vec<_>>().join(", ");
+    let format =
+        crate::report::format(name).ok_or_else(|| format!("no format is called '{name}'; there are {}", names()))?;
+    match file {
+        "" => Err("names no file".to_owned()),
+        "-" => Err("--format writes to standard output".to_owned()),
+        file => Ok(ReportTo { format, file: file.into() }),
+    }
+}
+
 /// A name that a .flow file can have.
 fn flow_name(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
@@ -391,6 +439,15 @@ mod tests {
         assert_eq!(status_range("4xx"), Ok(400..=499));
         assert_eq!(status_range("486"), Ok(486..=486));
         assert!(status_range("7xx").is_err() && status_range("99").is_err() && status_range("x").is_err());
+    }
+
+    #[test]
+    fn a_report_names_a_format_and_a_file() {
+        let told = report_to("sarif=out/a=b.sarif").map(|to| format!("{to:?}"));
+        assert_eq!(told.as_deref(), Ok("sarif=out/a=b.sarif"));
+        for wrong in ["sarif", "sarif=", "sarif=-", "sarfi=x", "=x"] {
+            assert!(report_to(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

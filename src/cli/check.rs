@@ -2,10 +2,11 @@
 
 use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs};
 use super::pipeline::Outcome;
-use super::{Status, Stop, catalog, output, pipeline, say, select};
-use crate::analysis::{Counted, PacketKind, Stats};
-use crate::report::{FORMATS, Report, count};
-use std::io::Write;
+use super::reports::Reports;
+use super::{Status, Stop, catalog, pipeline, say, select};
+use crate::analysis::{CallView, Counted, PacketKind, Stats};
+use crate::report::{Report, count};
+use std::collections::BTreeMap;
 
 /// Runs the command.
 pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop> {
@@ -13,24 +14,26 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
     let expected =
         args.gate.expect.as_deref().map(|name| catalog::flow_name(name, &args.input.flow_file)).transpose()?;
     args.select.rule.iter().try_for_each(|name| select::rule_code(name).map(drop))?;
-    let mut output = output::open(args.output.output.as_deref(), screen)?;
+    let mut reports = Reports::open(&args.output, &args.reports.report, &args.gate, screen)?;
     let mut status = Status::Clean;
     let mut calls = 0;
     for files in pipeline::groups(&args.input) {
         let outcome = pipeline::run(&args.input, &files)?;
         let selection = select::select(&args.select, &args.input, &outcome)?;
         let report = Report::new(&outcome.captures, &outcome.analysis, &outcome.flows, &outcome.findings, selection);
-        let format = FORMATS.iter().find(|format| format.name() == args.output.format);
-        if let Some(format) = format {
-            format.write(&report, output.style, &mut output.out)?;
-        }
-        output.out.flush()?;
+        let report = reports.mark(report);
+        let deviations = expected.map(|expected| deviations(expected, &report)).unwrap_or_default();
+        let report = report.deviating(deviations);
+        reports.add(&report, &outcome.troubles)?;
         calls += report.call_count();
         status = status.and(judge(&args.gate, expected, &report, &outcome));
         if !args.input.each {
             // The program ends here; giving back every message of a large capture first takes a tenth of a second.
             std::mem::forget(outcome);
         }
+    }
+    if reports.end()? {
+        status = status.and(Status::Findings);
     }
     if let Some(least) = args.gate.at_least.filter(|least| calls < *least) {
         say(&format_args!("{} found, --calls wants at least {least}", count(calls, "call")));
@@ -49,7 +52,7 @@ fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: 
         FailOn::Never => 0,
     };
     let mut status = if failing > 0 { Status::Findings } else { Status::Clean };
-    if let Some(expected) = expected.filter(|expected| deviates(expected, report)) {
+    if let Some(expected) = expected.filter(|_| tell_deviations(report)) {
         say(&format_args!("not every call follows {expected}"));
         status = status.and(Status::Findings);
     }
@@ -81,34 +84,38 @@ fn mention_unread(stats: &Stats) {
     ));
 }
 
-/// Whether a selected call is not what `--expect` asks for; says which.
-fn deviates(expected: &str, report: &Report<'_>) -> bool {
-    /// Calls named one by one.
-    const TOLD: usize = 10;
-    let mut others = 0;
-    for view in report.calls() {
-        let Some(flow) = report.flow(view.number) else {
-            continue;
-        };
+/// The selected calls that are not what `--expect` asks for, and what they are instead.
+fn deviations(expected: &str, report: &Report<'_>) -> BTreeMap<usize, String> {
+    let deviation = |view: CallView<'_>| {
+        let flow = report.flow(view.number)?;
         let followed = flow.follows(expected);
         if followed == Some((0, true)) {
-            continue;
-        }
-        others += 1;
-        if others > TOLD {
-            continue;
+            return None;
         }
         let number = view.number + 1;
-        match flow.flow {
-            Some(name) if followed.is_none() => say(&format_args!("call {number} follows {name}, expected {expected}")),
-            None if followed.is_none() => {
-                say(&format_args!("call {number} follows no reference flow, expected {expected}"));
-            }
-            _ => say(&format_args!("call {number} follows {expected} with deviations or not to its end")),
-        }
+        let told = match flow.flow {
+            Some(name) if followed.is_none() => format!("call {number} follows {name}, expected {expected}"),
+            None if followed.is_none() => format!("call {number} follows no reference flow, expected {expected}"),
+            _ => format!("call {number} follows {expected} with deviations or not to its end"),
+        };
+        Some((view.number, told))
+    };
+    report.calls().filter_map(deviation).collect()
+}
+
+/// Says which calls are not as expected; whether there are any.
+fn tell_deviations(report: &Report<'_>) -> bool {
+    /// Calls named one by one.
+    const TOLD: usize = 10;
+    let mut others = report.calls().filter_map(|view| report.deviation(view.number));
+    let mut any = false;
+    for told in others.by_ref().take(TOLD) {
+        any = true;
+        say(&told);
     }
-    if others > TOLD {
-        say(&format_args!("{} more do not follow {expected}", others - TOLD));
+    let left = others.count();
+    if left > 0 {
+        say(&format_args!("{left} more are not as expected"));
     }
-    others > 0
+    any
 }

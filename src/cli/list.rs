@@ -7,7 +7,7 @@ use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
 use crate::report::ladder::Ladder;
 use crate::report::{
-    FORMATS, Paint, Report, count, draw, heading, narrative, participants, short_finding, show, stats, table,
+    self, Paint, Report, count, draw, heading, narrative, participants, short_finding, show, stats, table,
 };
 use crate::session::MessageNo;
 use std::io::Write;
@@ -15,8 +15,13 @@ use std::path::Path;
 
 /// Runs `callflow calls`.
 pub(super) fn calls(args: &ListArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    let format = report::format(&args.output.format).filter(|format| format.name() != "text");
+    if format.is_some_and(|format| format.whole().is_some()) {
+        let told = format!("calls are not told in the format {}; `callflow check` has it", args.output.format);
+        return Err(Error::Usage(told).into());
+    }
     for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
-        match FORMATS.iter().find(|format| format.name() == args.output.format && format.name() != "text") {
+        match format {
             Some(format) => format.write(report, output.style, &mut output.out)?,
             None => table::write(report, output.style, &mut output.out)?,
         }
@@ -114,7 +119,7 @@ fn for_each(
     let mut status = Status::Clean;
     for files in pipeline::groups(input) {
         let outcome = pipeline::run(input, &files)?;
-        let Outcome { captures, analysis, flows, findings, unread } = &outcome;
+        let Outcome { captures, analysis, flows, findings, unread, troubles: _ } = &outcome;
         let selection = select::select(choice, input, &outcome)?;
         let report = Report::new(captures, analysis, flows, findings, selection);
         status = status.and(write(&report, &mut output)?);

@@ -9,6 +9,7 @@ mod learn;
 mod list;
 mod output;
 mod pipeline;
+mod reports;
 mod select;
 
 use args::{Cli, Command};

@@ -14,14 +14,21 @@ pub(super) struct Output {
 
 /// Opens the output. A file is created or emptied.
 pub(super) fn open(path: Option<&Path>, screen: ScreenArgs) -> io::Result<Output> {
-    let is_screen = path.is_none() && io::stdout().is_terminal();
-    let write: Box<dyn Write> = match path {
-        None => Box::new(io::stdout()),
-        Some(path) => Box::new(
-            File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
-        ),
-    };
-    Ok(Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, is_screen) })
+    if let Some(path) = path {
+        return Ok(to(Box::new(create(path)?), screen));
+    }
+    let style = style(screen, io::stdout().is_terminal());
+    Ok(Output { out: BufWriter::with_capacity(1 << 16, Box::new(io::stdout())), style })
+}
+
+/// An output that is no screen.
+pub(super) fn to(write: Box<dyn Write>, screen: ScreenArgs) -> Output {
+    Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, false) }
+}
+
+/// Creates or empties a file; an error names it.
+pub(super) fn create(path: &Path) -> io::Result<File> {
+    File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 fn style(screen: ScreenArgs, is_screen: bool) -> Style {

@@ -25,6 +25,8 @@ pub(super) struct Outcome {
     pub(super) findings: Vec<Finding>,
     /// Some of the input could not be read in full; standard error says what.
     pub(super) unread: bool,
+    /// What it says, line by line.
+    pub(super) troubles: Vec<String>,
 }
 
 /// The captures that the arguments name: one, or with `--each` as many as there are files.
@@ -70,15 +72,17 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let mut names = input.names.as_deref().map(names).transpose()?.unwrap_or_default();
     let opened = if input.follow { follow::open(files)? } else { capture::open(files) };
-    let mut unread = !opened.errors.is_empty();
-    opened.errors.iter().for_each(|error| say(error));
+    let mut troubles: Vec<String> = opened.errors.iter().map(ToString::to_string).collect();
+    for trouble in &troubles {
+        say(trouble);
+    }
     let mut source = match &input.bpf {
         None => opened.source,
         Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
     };
     let (sip_ports, leg_headers) = (input.decode_as.clone(), input.leg_header.clone());
     let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports, leg_headers });
-    unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
+    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files)));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
     analysis.remarks =
@@ -89,7 +93,11 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     source.names().iter().for_each(|(address, name)| names.add(address, name));
     analysis.names = names;
     analysis.name_points(|point| label(&captures, source.point(point)));
-    unread |= captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
+    for (at, point) in analysis.points.iter_mut().enumerate() {
+        point.capture = source.point(at as u32).0;
+    }
+    let unread = !troubles.is_empty()
+        || captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
     let flows = flow::match_all_with(catalog, &analysis);
     let mut findings = rules::check_with(&analysis, &flows, &knowledge);
     for finding in &mut findings {
@@ -100,7 +108,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
         }
     }
     let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
-    Ok(Outcome { captures, analysis, flows, findings, unread })
+    Ok(Outcome { captures, analysis, flows, findings, unread, troubles })
 }
 
 /// An observation point as people know it: the file, and the interface where the file has several.
@@ -115,11 +123,11 @@ fn label(captures: &[CaptureInfo], (capture, interface): (usize, u32)) -> String
     }
 }
 
-/// Gives all packets to the analyzer; whether all could be read.
-fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar) -> bool {
+/// Gives all packets to the analyzer; what could not be read.
+fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar) -> Vec<String> {
     let (mut batch, mut next) = (Batch::default(), Batch::default());
     let mut more = source.next_batch(&mut batch);
-    let mut whole = true;
+    let mut troubles = Vec::new();
     loop {
         let keys = source.key_log();
         if !keys.is_empty() {
@@ -135,15 +143,15 @@ fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar
             Ok(More::End) => break,
             // The next call goes on with the other files, or ends.
             Err(error) => {
-                whole = false;
                 progress.suspend(|| say(&error));
+                troubles.push(error.to_string());
                 source.next_batch(&mut batch)
             }
         };
         progress.set_position(source.captures().iter().map(|capture| capture.bytes).sum());
     }
     progress.finish_and_clear();
-    whole
+    troubles
 }
 
 /// The flows that calls are compared with: the user's, then those of BCP 75.

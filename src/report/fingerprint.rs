@@ -5,23 +5,48 @@ use crate::analysis::Analysis;
 use crate::flow::FlowMatch;
 use crate::rules::Finding;
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt;
 
-/// One fingerprint per finding, in order. Equal ones in one run get a counter, so that each is unique.
+/// What a finding is recognised by in another run, and which one of those it is: equal ones are counted from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fingerprint {
+    /// Of rule, flow, sides, step and message.
+    pub hash: u64,
+    /// Which of the equal ones of a run.
+    pub nth: u32,
+}
+
+impl fmt::Display for Fingerprint {
+    /// "c08e654db1d8c7c6", the second one with "-2" behind it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.nth {
+            1 => write!(f, "{:016x}", self.hash),
+            nth => write!(f, "{:016x}-{nth}", self.hash),
+        }
+    }
+}
+
+/// How often each fingerprint came in a run so far, over all its captures.
+pub(super) type Met = HashMap<u64, u32>;
+
+/// One fingerprint per finding, in order, unique among those of `met`.
 ///
-/// It is made of the rule, the flow, the roles and IP addresses of the two sides (ports of clients change
-/// with every run), the step and the message. Call-ID, tags, branch, time and frames have no part in it.
-pub(super) fn of_all(analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) -> Vec<String> {
-    let mut met: HashMap<u64, u32> = HashMap::new();
-    findings
-        .iter()
-        .map(|finding| {
-            let hash = fnv1a(essence(analysis, flows, finding).as_bytes());
-            let nth = met.entry(hash).or_insert(0);
-            *nth += 1;
-            if *nth == 1 { format!("{hash:016x}") } else { format!("{hash:016x}-{nth}") }
-        })
-        .collect()
+/// It is made of the rule, the flow, the roles of the two sides with their names, or else their IP addresses (ports
+/// of clients change with every run), the step and the message. Call-ID, tags, branch, time and frames have no part
+/// in it.
+pub(super) fn of_all(
+    analysis: &Analysis,
+    flows: &[FlowMatch],
+    findings: &[Finding],
+    met: &mut Met,
+) -> Vec<Fingerprint> {
+    let print = |finding: &Finding| {
+        let hash = fnv1a(essence(analysis, flows, finding).as_bytes());
+        let nth = met.entry(hash).or_insert(0);
+        *nth = nth.saturating_add(1);
+        Fingerprint { hash, nth: *nth }
+    };
+    findings.iter().map(print).collect()
 }
 
 fn essence(analysis: &Analysis, flows: &[FlowMatch], finding: &Finding) -> String {
@@ -49,8 +74,10 @@ fn essence(analysis: &Analysis, flows: &[FlowMatch], finding: &Finding) -> Strin
     for side in sides.into_iter().flat_map(|(from, to)| [from, to]) {
         let participant = &view.call.participants[side.at()];
         let mut told = participant.role.name().to_owned();
+        let named = participant.addresses.iter().find_map(|address| view.analysis.names.label(*address));
         if let Some(address) = participant.addresses.first() {
-            let _ = write!(told, "@{}", address.ip);
+            told.push('@');
+            told.push_str(&named.map_or_else(|| address.ip.to_string(), str::to_owned));
         }
         put(&told);
     }

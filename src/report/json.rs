@@ -6,7 +6,7 @@ use super::json_call::{
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
 use super::json_layout::{Document, Line};
 use super::json_metrics::{MetricsView, TimingsView, millis};
-use super::{Format, Report, Style, fingerprint, time, words};
+use super::{Format, Report, Style, time, words};
 use crate::analysis::{CallView, Metrics, Timings, response_time};
 use crate::base::Idx;
 use crate::call::Participant;
@@ -40,8 +40,7 @@ impl Format for Json {
     }
 
     fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
-        let prints = fingerprint::of_all(report.analysis, report.flows, report.all_findings);
-        write_document(&Whole { report, prints: &prints }, out)
+        write_document(&Whole { report }, out)
     }
 }
 
@@ -55,7 +54,6 @@ impl Format for Ndjson {
     }
 
     fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
-        let prints = fingerprint::of_all(report.analysis, report.flows, report.all_findings);
         for capture in report.captures {
             write_line("capture", &capture_view(capture), out)?;
         }
@@ -63,7 +61,7 @@ impl Format for Ndjson {
             write_line("call", &call_view(report, view), out)?;
         }
         for at in 0..report.shown.len() {
-            write_line("finding", &finding_view(report, &prints, at), out)?;
+            write_line("finding", &finding_view(report, at), out)?;
         }
         let input = input_view(report.analysis);
         write_line("summary", &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), input }, out)
@@ -113,7 +111,6 @@ const TOOL: Tool = Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG
 /// The document. Calls are made one at a time while writing: there may be a million messages.
 struct Whole<'a> {
     report: &'a Report<'a>,
-    prints: &'a [String],
 }
 
 impl Serialize for Whole<'_> {
@@ -131,7 +128,7 @@ impl Serialize for Whole<'_> {
         map.serialize_entry("comments", &comments)?;
         map.serialize_entry("anomalies", &anomalies)?;
         map.serialize_entry("calls", &Calls(report))?;
-        map.serialize_entry("findings", &Findings(report, self.prints))?;
+        map.serialize_entry("findings", &Findings(report))?;
         map.serialize_entry("summary", &counts_view(report))?;
         map.end()
     }
@@ -145,11 +142,11 @@ impl Serialize for Calls<'_> {
     }
 }
 
-struct Findings<'a>(&'a Report<'a>, &'a [String]);
+struct Findings<'a>(&'a Report<'a>);
 
 impl Serialize for Findings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..self.0.shown.len()).map(|at| finding_view(self.0, self.1, at)))
+        serializer.collect_seq((0..self.0.shown.len()).map(|at| finding_view(self.0, at)))
     }
 }
 
@@ -358,7 +355,8 @@ struct FindingView<'a> {
     summary: &'a str,
     detail: &'a str,
     basis: &'static [&'static str],
-    fingerprint: &'a str,
+    fingerprint: String,
+    known: bool,
 }
 
 /// The message that a finding misses.
@@ -379,7 +377,7 @@ fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
     }
 }
 
-fn finding_view<'a>(report: &'a Report<'a>, prints: &'a [String], at: usize) -> FindingView<'a> {
+fn finding_view<'a>(report: &'a Report<'a>, at: usize) -> FindingView<'a> {
     let position = report.shown[at];
     let finding: &Finding = &report.all_findings[position];
     let view = finding.call.map(|call| report.analysis.view(call));
@@ -398,7 +396,8 @@ fn finding_view<'a>(report: &'a Report<'a>, prints: &'a [String], at: usize) -> 
         summary: &finding.summary,
         detail: &finding.detail,
         basis: finding.rule.basis,
-        fingerprint: prints.get(position).map_or("", String::as_str),
+        fingerprint: report.prints[position].to_string(),
+        known: report.reasons[position].is_some(),
     }
 }
 
@@ -409,6 +408,7 @@ struct CountsView {
     warning: usize,
     info: usize,
     open: usize,
+    known: usize,
 }
 
 fn counts_view(report: &Report<'_>) -> CountsView {
@@ -419,6 +419,7 @@ fn counts_view(report: &Report<'_>) -> CountsView {
         warning: counts.warning,
         info: counts.info,
         open: counts.open,
+        known: report.known().count(),
     }
 }
 

@@ -2,19 +2,26 @@
 //!
 //! A format is one file that implements [`Format`] and one line in [`FORMATS`].
 
+mod baseline;
 pub mod diff;
 pub mod escape;
 mod fingerprint;
+mod github;
+mod gitlab;
 mod json;
 mod json_call;
 mod json_capture;
 mod json_layout;
 mod json_metrics;
+mod junit;
 pub mod ladder;
 mod ladder_text;
+mod markdown;
 mod narrate;
+mod run;
 #[cfg(test)]
 mod samples;
+mod sarif;
 pub mod show;
 pub mod stats;
 mod style;
@@ -25,9 +32,12 @@ pub mod time;
 mod verdict;
 mod words;
 
+pub use baseline::{Baseline, Entry, Ledger};
+pub use fingerprint::Fingerprint;
 pub use json::{Json, Ndjson, write_document};
 pub use ladder_text::draw;
 pub use narrate::narrative;
+pub use run::{Gate, Run};
 pub use style::{Paint, Style, count, shorten};
 pub use tell::{heading, participants, short_finding};
 pub use text::Text;
@@ -38,6 +48,7 @@ use crate::call::Kind;
 use crate::capture::CaptureInfo;
 use crate::flow::{FlowMatch, Verdict};
 use crate::rules::{Finding, Severity};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 /// A way to write a report.
@@ -46,12 +57,26 @@ pub trait Format: Sync {
     fn name(&self) -> &'static str;
     /// One line for `--help`.
     fn help(&self) -> &'static str;
-    /// Writes the whole report.
+    /// Writes the whole report on one capture. Those of several captures stand one after the other, unless they are
+    /// one document.
     fn write(&self, report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()>;
+    /// How all captures of a run are told in one document, for formats that do so.
+    fn whole(&self) -> Option<WriteRun> {
+        None
+    }
 }
 
+/// Writes all captures of a run as one document.
+pub type WriteRun = fn(&Run, &mut dyn Write) -> io::Result<()>;
+
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] = &[&Text, &Json, &Ndjson];
+pub static FORMATS: &[&dyn Format] =
+    &[&Text, &Json, &Ndjson, &sarif::SARIF, &junit::JUNIT, &github::GITHUB, &gitlab::GITLAB, &markdown::MARKDOWN];
+
+/// The format with this name.
+pub fn format(name: &str) -> Option<&'static dyn Format> {
+    FORMATS.iter().copied().find(|format| format.name() == name)
+}
 
 /// The calls and findings that the user asked for.
 #[derive(Clone, Debug, Default)]
@@ -83,6 +108,12 @@ pub struct Report<'a> {
     shown: Vec<usize>,
     /// For each call of the analysis, positions within `shown`.
     by_call: Vec<Vec<usize>>,
+    /// One for each of `all_findings`.
+    prints: Vec<Fingerprint>,
+    /// For each of `all_findings`, why it is known, if it is.
+    reasons: Vec<Option<String>>,
+    /// Positions of calls that are not what the user expects, and what they are instead.
+    deviations: BTreeMap<usize, String>,
 }
 
 /// How many findings there are; open ones are counted apart and not by severity.
@@ -121,7 +152,49 @@ impl<'a> Report<'a> {
                 of_call.push(at);
             }
         }
-        Self { captures, analysis, flows, all_findings: findings, calls, partial, by_rule, shown, by_call }
+        let prints = fingerprint::of_all(analysis, flows, findings, &mut fingerprint::Met::new());
+        let reasons = vec![None; findings.len()];
+        Self {
+            captures,
+            analysis,
+            flows,
+            all_findings: findings,
+            calls,
+            partial,
+            by_rule,
+            shown,
+            by_call,
+            prints,
+            reasons,
+            deviations: BTreeMap::new(),
+        }
+    }
+
+    /// With the calls that are not what the user expects, by position, and what each is instead.
+    #[must_use]
+    pub fn deviating(mut self, deviations: BTreeMap<usize, String>) -> Self {
+        self.deviations = deviations;
+        self
+    }
+
+    /// What a call is instead of what the user expects.
+    pub fn deviation(&self, call: usize) -> Option<&str> {
+        self.deviations.get(&call).map(String::as_str)
+    }
+
+    /// This report as one of several of a run: findings are counted over all of them, and known ones marked.
+    #[must_use]
+    pub fn within(mut self, ledger: &mut Ledger) -> Self {
+        self.prints = fingerprint::of_all(self.analysis, self.flows, self.all_findings, &mut ledger.met);
+        for at in &self.shown {
+            let finding = &self.all_findings[*at];
+            if ledger.takes_notes() || !finding.call.is_some_and(|call| self.is_quiet(self.analysis.view(call))) {
+                ledger.record(finding, self.prints[*at]);
+            }
+        }
+        let found = self.all_findings.iter().zip(&self.prints);
+        self.reasons = found.map(|(finding, print)| ledger.reason(finding, *print)).collect();
+        self
     }
 
     /// The selected calls, in order of their first message.
@@ -144,14 +217,25 @@ impl<'a> Report<'a> {
         self.partial
     }
 
-    /// The selected findings, those of the capture as a whole first.
+    /// The selected findings that are not known from a baseline, those of the capture as a whole first.
     pub fn findings(&self) -> impl Iterator<Item = &'a Finding> + '_ {
-        self.shown.iter().map(|at| &self.all_findings[*at])
+        self.shown.iter().filter(|at| self.reasons[**at].is_none()).map(|at| &self.all_findings[*at])
     }
 
-    /// The selected findings of a call, worst first.
+    /// The selected findings of a call that are not known from a baseline, worst first.
     pub fn findings_of(&self, call: usize) -> impl Iterator<Item = &'a Finding> + '_ {
-        self.positions_of(call).iter().map(|at| &self.all_findings[self.shown[*at]])
+        let positions = self.positions_of(call).iter().map(|at| self.shown[*at]);
+        positions.filter(|at| self.reasons[*at].is_none()).map(|at| &self.all_findings[at])
+    }
+
+    /// The selected findings that are known from a baseline, with the reason that people gave, perhaps none.
+    pub fn known(&self) -> impl Iterator<Item = (&'a Finding, &str)> + '_ {
+        self.shown.iter().filter_map(|at| Some((&self.all_findings[*at], self.reasons[*at].as_deref()?)))
+    }
+
+    /// Every selected finding, known or not, with its fingerprint and, if it is known, the reason.
+    fn entries(&self) -> impl Iterator<Item = (&'a Finding, Fingerprint, Option<&str>)> + '_ {
+        self.shown.iter().map(|at| (&self.all_findings[*at], self.prints[*at], self.reasons[*at].as_deref()))
     }
 
     /// Whether the findings of a call are told only to who asks for their rules: nothing but notes, on a
@@ -177,7 +261,7 @@ impl<'a> Report<'a> {
         self.flows.get(call)
     }
 
-    /// Counts of the selected findings.
+    /// Counts of the selected findings that are not known.
     pub fn counts(&self) -> Counts {
         Counts::of(self.findings())
     }
@@ -279,8 +363,12 @@ mod tests {
     #[test]
     fn fingerprints_outlive_time_frames_and_call_ids_and_are_unique_in_a_run() {
         let sample = samples::wrong_password();
-        let prints = fingerprint::of_all(&sample.analysis, sample.report().flows, sample.report().all_findings);
+        let prints: Vec<String> = sample.report().prints.iter().map(ToString::to_string).collect();
         assert_eq!(format!("{}-2", prints[0]), prints[1]);
+        let mut ledger = Ledger::default();
+        let nth = |report: Report<'_>| report.prints.iter().map(|print| print.nth).collect::<Vec<_>>();
+        assert_eq!(nth(sample.report().within(&mut ledger)), [1, 2]);
+        assert_eq!(nth(sample.report().within(&mut ledger)), [3, 4], "the next capture of the run");
     }
 
     #[test]

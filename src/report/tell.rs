@@ -105,7 +105,7 @@ pub(super) fn finding(
         write!(out, "{}", style.paragraph(Paint::Plain, &told, indent + 2))?;
     }
     let basis = finding.rule.basis.join(", ");
-    let facts: Vec<String> = [basis, frames(finding)].into_iter().filter(|fact| !fact.is_empty()).collect();
+    let facts: Vec<String> = [basis, frames(&finding.frames)].into_iter().filter(|fact| !fact.is_empty()).collect();
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), indent + 2))
 }
 
@@ -184,16 +184,16 @@ fn missing(missing: &[Missing]) -> Vec<String> {
     if names.is_empty() { Vec::new() } else { vec![format!("missing {}", names.join(", "))] }
 }
 
-/// "frames 5, 6 and 12 more".
-fn frames(finding: &Finding) -> String {
+/// "frames 5, 6 and 12 more"; nothing when there are none.
+pub(super) fn frames(frames: &[u32]) -> String {
     const TOLD: usize = 8;
-    if finding.frames.is_empty() {
+    if frames.is_empty() {
         return String::new();
     }
-    let mut frames = finding.frames.clone();
-    frames.sort_unstable();
-    let told: Vec<String> = frames.iter().take(TOLD).map(ToString::to_string).collect();
-    let more = finding.frames.len().saturating_sub(TOLD);
+    let mut sorted = frames.to_vec();
+    sorted.sort_unstable();
+    let told: Vec<String> = sorted.iter().take(TOLD).map(ToString::to_string).collect();
+    let more = frames.len().saturating_sub(TOLD);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("frame{} {}{tail}", if finding.frames.len() == 1 { "" } else { "s" }, told.join(", "))
+    format!("frame{} {}{tail}", if frames.len() == 1 { "" } else { "s" }, told.join(", "))
 }

@@ -20,6 +20,8 @@ const ALIKE_LISTED: usize = 8;
 const MINOR_IN_FULL: usize = 3;
 /// Most calls told in full, whatever is wrong with them.
 const FULL_MOST: usize = 25;
+/// Most known findings named by a line each.
+const KNOWN: usize = 20;
 /// Calls named by number when they share a problem that was told.
 const NUMBERS: usize = 12;
 /// With more calls than this that have warnings, or what cannot be proved, they are told by rule.
@@ -75,7 +77,28 @@ impl<'a> Page<'a, '_> {
             self.minor(&sorted.minor)?;
         }
         self.healthy(&sorted.healthy)?;
+        self.known()?;
         self.next(&sorted)
+    }
+
+    /// What is known from the baseline.
+    fn known(&mut self) -> io::Result<()> {
+        let all = self.report.known().count();
+        if all == 0 {
+            return Ok(());
+        }
+        self.heading("Known from the baseline")?;
+        for (finding, reason) in self.report.known().take(KNOWN) {
+            let call = finding.call.map_or_else(String::new, |call| format!(" in call {}", call + 1));
+            let reason = if reason.is_empty() { String::new() } else { format!(" ({})", escape::text(reason)) };
+            let told = format!("- {}{call}: {}{reason}", finding.rule.code, escape::text(&finding.summary));
+            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        }
+        if all > KNOWN {
+            let told = format!("and {} more", all - KNOWN);
+            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        }
+        Ok(())
     }
 
     fn sort(&self) -> Sorted<'a> {

@@ -40,7 +40,8 @@ impl Head<'_, '_> {
                 format!("{}, no error, but {}{}", self.report.kinds(), told_counts(counts), self.unsuccessful()),
             )
         } else if self.report.is_complete() {
-            ("OK", Paint::Good, format!("{}, no fault found{}", self.report.kinds(), self.unsuccessful()))
+            let fault = if self.report.known().next().is_some() { "new fault" } else { "fault" };
+            ("OK", Paint::Good, format!("{}, no {fault} found{}", self.report.kinds(), self.unsuccessful()))
         } else {
             (
                 "OK SO FAR",
@@ -157,7 +158,7 @@ fn told_counts(counts: Counts) -> String {
 }
 
 /// Whether anomalies of this kind can make a message look absent.
-fn hides_messages(kind: AnomalyKind) -> bool {
+pub(super) fn hides_messages(kind: AnomalyKind) -> bool {
     use AnomalyKind as K;
     !matches!(
         kind,

@@ -4,6 +4,7 @@ use crate::support::{self, Told};
 use callflow::analysis::{Analyzer, Options};
 use callflow::base::{Batch, PacketMeta};
 use callflow::capture::{self, More};
+use callflow::report::{FORMATS, Report, Selection, Style};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -40,6 +41,12 @@ fn everything(told: &Told) -> String {
     }
     for finding in &told.findings {
         writeln!(text, "{finding:?}").unwrap();
+    }
+    let report = Report::new(&[], &told.analysis, &told.flows, &told.findings, Selection::default());
+    for format in FORMATS {
+        let mut out = Vec::new();
+        format.write(&report, Style::default(), &mut out).unwrap();
+        text.push_str(std::str::from_utf8(&out).unwrap());
     }
     text
 }

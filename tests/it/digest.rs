@@ -458,7 +458,9 @@ fn no_secret_is_ever_told() {
         vec![vec!["calls"], vec!["ladder", "--all"], vec!["show"], vec!["stats"], vec!["stats", "--format", "json"]];
     for format in callflow::report::FORMATS {
         commands.push(vec!["check", "--format", format.name()]);
-        commands.push(vec!["calls", "--format", format.name()]);
+        if format.whole().is_none() {
+            commands.push(vec!["calls", "--format", format.name()]);
+        }
     }
     let mut checked = 0;
     for path in support::captures() {

@@ -189,13 +189,17 @@ fn commands_in_code_blocks_work() {
     for page in pages() {
         for example in examples(&read(&page)) {
             let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.out");
-            let mut args: Vec<&str> = example.split_whitespace().collect();
+            let mut args: Vec<String> = example.split_whitespace().map(str::to_owned).collect();
             for at in 1..args.len() {
-                if matches!(args[at - 1], "-o" | "--output" | "--flow-file") {
-                    args[at] = scratch.to_str().unwrap();
+                let file = scratch.to_str().unwrap();
+                match args[at - 1].as_str() {
+                    "-o" | "--output" | "--flow-file" => args[at] = file.to_owned(),
+                    "--write-baseline" => args[at] = format!("{file}.baseline"),
+                    "--report" => args[at] = format!("{}={file}.{at}", args[at].split('=').next().unwrap()),
+                    _ => {}
                 }
             }
-            let output = callflow(&args);
+            let output = callflow(&args.iter().map(String::as_str).collect::<Vec<_>>());
             let told = String::from_utf8_lossy(&output.stderr);
             // Folders of somebody else's project are not here; what is here must be readable and not empty.
             let fits = if example.contains("testdata") {

@@ -21,6 +21,7 @@ mod digest;
 mod docs;
 mod encapsulations;
 mod follow;
+mod formats;
 mod hostile;
 mod legs;
 mod matrix;
