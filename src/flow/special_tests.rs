@@ -313,3 +313,13 @@ fn a_misspelt_word_is_pointed_at_with_what_may_be_meant() {
         assert_eq!((told.as_str(), at, in_line), (why, line, column));
     }
 }
+
+#[test]
+fn every_hop_of_a_built_in_flow_is_small_enough_to_replay() {
+    for entry in &Catalog::built_in().entries {
+        assert!(!entry.hops.is_empty(), "{}", entry.name);
+        for (hop, replay) in entry.hops.iter().zip(&entry.replays) {
+            assert!(replay.is_some(), "{} has a hop of {} states", entry.name, hop.resting.len());
+        }
+    }
+}

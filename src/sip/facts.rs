@@ -45,6 +45,21 @@ impl Facts {
     /// The start line is a status line.
     pub(super) const RESPONSE: Self = Self(1 << 16);
 
+    /// Has Session-Expires.
+    pub const SESSION_EXPIRES: Self = Self(1 << 17);
+    /// Has Replaces.
+    pub const REPLACES: Self = Self(1 << 18);
+    /// Has Referred-By.
+    pub const REFERRED_BY: Self = Self(1 << 19);
+    /// Has Diversion.
+    pub const DIVERSION: Self = Self(1 << 20);
+    /// Has History-Info.
+    pub const HISTORY_INFO: Self = Self(1 << 21);
+    /// Has Reason.
+    pub const REASON: Self = Self(1 << 22);
+    /// Has Join.
+    pub const JOIN: Self = Self(1 << 23);
+
     /// Whether all of `other` hold.
     pub fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -71,6 +86,13 @@ impl Facts {
             HeaderName::Expires => Self::EXPIRES,
             HeaderName::RetryAfter => Self::RETRY_AFTER,
             HeaderName::MaxForwards => Self::MAX_FORWARDS,
+            HeaderName::SessionExpires => Self::SESSION_EXPIRES,
+            HeaderName::Replaces => Self::REPLACES,
+            HeaderName::ReferredBy => Self::REFERRED_BY,
+            HeaderName::Diversion => Self::DIVERSION,
+            HeaderName::HistoryInfo => Self::HISTORY_INFO,
+            HeaderName::Reason => Self::REASON,
+            HeaderName::Join => Self::JOIN,
             _ => Self(0),
         }
     }

@@ -88,6 +88,8 @@ header_names! {
     ReferredBy = "Referred-By" / "b",
     /// RFC 3891 6.1.
     Replaces = "Replaces",
+    /// RFC 3911 7.1.
+    Join = "Join",
     /// RFC 3261 20.41.
     UserAgent = "User-Agent",
     /// RFC 3261 20.35.
