@@ -131,24 +131,6 @@ impl<'a> Features<'a> {
         facts.set(Fact::Withdrawn, requests.any(expires_at_once));
     }
 
-    /// What an INVITE outside of a dialog asks for.
-    fn invite(&self, invite: &Message, facts: &mut Facts) {
-        if invite.method() != Method::Invite {
-            return;
-        }
-        if self.wanted.any(&[Fact::Replaces, Fact::Attended]) {
-            let replaces = invite.header(HeaderName::Replaces).is_some();
-            facts.set(Fact::Replaces, replaces);
-            facts.set(Fact::Attended, replaces);
-        }
-        if self.wanted.holds(Fact::Joins) {
-            facts.set(Fact::Joins, extension(invite, b"Join").is_some());
-        }
-        if self.wanted.holds(Fact::Referred) {
-            facts.set(Fact::Referred, invite.header(HeaderName::ReferredBy).is_some());
-        }
-    }
-
     /// RFC 4028: a 2xx turns the timer on; what refreshes it says so in the request or in its 2xx, is not refused, and
     /// leaves media as they are.
     fn timers(&self, motion: &Motion, facts: &mut Facts) {
