@@ -12,7 +12,7 @@ use crate::base::Idx;
 use crate::call::{Kind, Outcome};
 use crate::session::{MessageNo, Transaction, timer};
 use crate::sip::{Facts as Has, HeaderName, Message, Method};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 use std::collections::BTreeMap;
 
 /// Adds to `facts` those of `wanted` that hold and are none of RFC 3665.
@@ -91,15 +91,15 @@ impl<'a> Features<'a> {
                         facts.set(Fact::Forwarded, status == 181);
                         reliable |= message.has(Has::RSEQ);
                     }
-                    Some(_) => {}
-                    None => self.invite(message, facts),
+                    None if message.method() == Method::Invite => invite(message, facts),
+                    _ => {}
                 }
-                if self.wanted.holds(Fact::Forwarded) {
-                    facts.set(Fact::Forwarded, is_diverted(message));
-                }
-                if self.wanted.holds(Fact::Focus) {
-                    facts.set(Fact::Focus, names_a_focus(message));
-                }
+                facts.set(Fact::Forwarded, is_diverted(message));
+            }
+            // A Contact stays the same from end to end.
+            if self.wanted.holds(Fact::Focus) && t.upstream.is_none() {
+                let ends = [t.request, t.final_response].into_iter().flatten().map(|no| self.view.sip(no));
+                facts.set(Fact::Focus, ends.filter_map(|message| message.header(HeaderName::Contact)).any(is_focus));
             }
         }
         facts.set(Fact::ReliableProvisional, reliable);
@@ -130,24 +130,6 @@ impl<'a> Features<'a> {
         let goes_on = |first: &&Message| first.header(HeaderName::SipIfMatch).is_some();
         facts.set(Fact::Conditional, requests.peek().is_some_and(goes_on));
         facts.set(Fact::Withdrawn, requests.any(expires_at_once));
-    }
-
-    /// What an INVITE outside of a dialog asks for.
-    fn invite(&self, invite: &Message, facts: &mut Facts) {
-        if invite.method() != Method::Invite {
-            return;
-        }
-        if self.wanted.any(&[Fact::Replaces, Fact::Attended]) {
-            let replaces = invite.header(HeaderName::Replaces).is_some();
-            facts.set(Fact::Replaces, replaces);
-            facts.set(Fact::Attended, replaces);
-        }
-        if self.wanted.holds(Fact::Joins) {
-            facts.set(Fact::Joins, invite.header(HeaderName::Join).is_some());
-        }
-        if self.wanted.holds(Fact::Referred) {
-            facts.set(Fact::Referred, invite.header(HeaderName::ReferredBy).is_some());
-        }
     }
 
     /// RFC 4028: a 2xx turns the timer on; what refreshes it says so in the request or in its 2xx, is not refused, and
@@ -276,19 +258,25 @@ impl<'a> Features<'a> {
     }
 }
 
+/// What an INVITE outside of a dialog asks for.
+fn invite(invite: &Message, facts: &mut Facts) {
+    facts.set(Fact::Replaces, invite.has(Has::REPLACES));
+    facts.set(Fact::Attended, invite.has(Has::REPLACES));
+    facts.set(Fact::Joins, invite.has(Has::JOIN));
+    facts.set(Fact::Referred, invite.has(Has::REFERRED_BY));
+}
+
+fn is_focus(contact: &[u8]) -> bool {
+    memmem::find(contact, b"isfocus").is_some()
+}
+
 fn expires_at_once(message: &Message) -> bool {
     message.header(HeaderName::Expires).map(<[u8]>::trim_ascii) == Some(b"0")
 }
 
 /// RFC 5806, or RFC 7044 with an entry for each target: the first one is the original.
 fn is_diverted(message: &Message) -> bool {
-    message.header(HeaderName::Diversion).is_some() || message.addresses(HeaderName::HistoryInfo).nth(1).is_some()
-}
-
-/// Whether the sender is a conference (RFC 4579 5.1); the bytes are searched first, as hardly any message says so.
-fn names_a_focus(message: &Message) -> bool {
-    let is_focus = |contact: &[u8]| memmem::find(contact, b"isfocus").is_some();
-    is_focus(message.raw()) && message.values(HeaderName::Contact).any(is_focus)
+    message.has(Has::DIVERSION) || message.addresses(HeaderName::HistoryInfo).nth(1).is_some()
 }
 
 /// Whether a Refer-To asks for an INVITE with Replaces (RFC 3891 6.1, RFC 5589 7).
@@ -299,17 +287,19 @@ fn names_a_dialog(refer_to: &[u8]) -> bool {
 }
 
 fn is_number(uri: &[u8]) -> bool {
+    let params = memchr(b';', uri).map_or(&[][..], |at| &uri[at..]);
     uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:"))
-        || memmem::find(uri, b";user=phone").is_some()
+        || memmem::find(params, b";user=phone").is_some()
 }
 
 fn carries_isup(message: &Message) -> bool {
-    // The media type itself, and the same as part of a multipart. A body that is no more than a session description
-    // is told by its first line.
-    !message.body().is_empty() && !message.body().starts_with(b"v=0") && {
-        let whole = message.content();
-        whole.is("application", "isup") || whole.parts().any(|part| part.is("application", "isup"))
+    let body = message.body();
+    // A session description by itself is the usual case.
+    if body.is_empty() || body.starts_with(b"v=0") {
+        return false;
     }
+    let whole = message.content();
+    whole.is("application", "isup") || whole.parts().any(|part| part.is("application", "isup"))
 }
 
 /// The fact of the event package that a message names.

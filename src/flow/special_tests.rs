@@ -313,3 +313,10 @@ fn a_misspelt_word_is_pointed_at_with_what_may_be_meant() {
         assert_eq!((told.as_str(), at, in_line), (why, line, column));
     }
 }
+
+#[test]
+fn every_built_in_flow_has_a_hop() {
+    for entry in &Catalog::built_in().entries {
+        assert!(!entry.hops.is_empty(), "{}", entry.name);
+    }
+}

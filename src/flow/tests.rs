@@ -382,13 +382,12 @@ fn the_example_of_the_documentation_is_a_flow() {
         assert!(page.contains(&format!("| `{name}` |")), "{fact:?} is not explained");
     }
     for flow in Catalog::built_in().flows() {
-        let row = match flow.name.strip_prefix("bcp75/") {
-            Some(section) => format!("| {section} | {} |", flow.title),
-            None => {
-                let asked = flow.when.iter().filter(|(_, so)| *so).map(|(fact, _)| format!("`{}`", fact.name()));
-                let asked = asked.collect::<Vec<_>>().join(", ");
-                format!("| {} | {} | {} | {asked}", flow.name, flow.title, flow.section)
-            }
+        let row = if let Some(section) = flow.name.strip_prefix("bcp75/") {
+            format!("| {section} | {} |", flow.title)
+        } else {
+            let asked = flow.when.iter().filter(|(_, so)| *so).map(|(fact, _)| format!("`{}`", fact.name()));
+            let asked = asked.collect::<Vec<_>>().join(", ");
+            format!("| {} | {} | {} | {asked}", flow.name, flow.title, flow.section)
         };
         assert!(page.contains(&row), "{row}");
     }

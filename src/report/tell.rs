@@ -20,7 +20,7 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 2))?;
     let flow = report.flow(view.number);
-    let special = flow.and_then(|flow| flow.special.as_ref()).map(special_line);
+    let special = flow.and_then(|flow| Some(special_line(flow, flow.special.as_ref()?)));
     for told in flow.and_then(flow_line).into_iter().chain(special) {
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
     }
@@ -166,21 +166,24 @@ fn flow_line(flow: &FlowMatch) -> Option<String> {
     Some(format!("compared with {name} {}: {}", flow.title, told.join("; ")))
 }
 
-/// "more exactly: RFC 5359 2.1 Call Hold", and where the call differs from it.
-fn special_line(special: &Special) -> String {
+/// "more exactly: RFC 5359 2.1 Call Hold", and where the call differs from it beyond what was said of `flow`.
+fn special_line(flow: &FlowMatch, special: &Special) -> String {
     let name = if special.section.is_empty() { special.name } else { special.section };
-    let mut told = missing(&special.missing);
-    if !special.unexpected.is_empty() {
-        told.push(format!("{} that it does not have", count(special.unexpected.len(), "message")));
+    let place = |missing: &Missing| (missing.what.clone(), missing.from, missing.to, missing.after);
+    let is_new = |missing: &&Missing| flow.missing.iter().all(|known| place(known) != place(missing));
+    let mut told = missing(special.missing.iter().filter(is_new));
+    let unexpected = special.unexpected.iter().filter(|no| !flow.unexpected.contains(no)).count();
+    if unexpected > 0 {
+        told.push(format!("{} that it does not have", count(unexpected, "message")));
     }
     let differs = if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) };
     format!("more exactly: {name} {}{differs}", special.title)
 }
 
 /// "missing F7 ACK", or nothing.
-fn missing(missing: &[Missing]) -> Vec<String> {
+fn missing<'a>(missing: impl IntoIterator<Item = &'a Missing>) -> Vec<String> {
     let name = |missing: &Missing| format!("{} {}", missing.step, escape::text(&missing.what)).trim_start().to_owned();
-    let names: Vec<String> = missing.iter().map(name).collect();
+    let names: Vec<String> = missing.into_iter().map(name).collect();
     if names.is_empty() { Vec::new() } else { vec![format!("missing {}", names.join(", "))] }
 }
 

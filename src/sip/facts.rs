@@ -36,6 +36,14 @@ impl Facts {
     pub const RETRY_AFTER: Self = Self::of(HeaderName::RetryAfter);
     /// Has Max-Forwards.
     pub const MAX_FORWARDS: Self = Self::of(HeaderName::MaxForwards);
+    /// Has Replaces.
+    pub const REPLACES: Self = Self::of(HeaderName::Replaces);
+    /// Has Referred-By.
+    pub const REFERRED_BY: Self = Self::of(HeaderName::ReferredBy);
+    /// Has Diversion.
+    pub const DIVERSION: Self = Self::of(HeaderName::Diversion);
+    /// Has Join.
+    pub const JOIN: Self = Self::of(HeaderName::Join);
     /// Has a body that is, or as multipart contains, `application/sdp`.
     pub const SDP: Self = Self(1 << 60);
     /// The bytes end before the header section or before Content-Length says.

@@ -88,6 +88,8 @@ header_names! {
     ReferredBy = "Referred-By" / "b",
     /// RFC 3891 6.1.
     Replaces = "Replaces",
+    /// RFC 3911 7.1.
+    Join = "Join",
     /// RFC 3261 20.41.
     UserAgent = "User-Agent",
     /// RFC 3261 20.35.
@@ -108,8 +110,6 @@ header_names! {
     Accept = "Accept",
     /// RFC 7989.
     SessionId = "Session-ID",
-    /// RFC 3911 7.1.
-    Join = "Join",
     /// RFC 4488 4.
     ReferSub = "Refer-Sub",
     /// RFC 3903 11.3.1.
