@@ -62,8 +62,8 @@ impl Format for Ndjson {
         for view in report.calls() {
             write_line("call", &call_view(report, view), out)?;
         }
-        for at in 0..report.shown.len() {
-            write_line("finding", &finding_view(report, &prints, at), out)?;
+        for at in report.shown.iter().chain(&report.ignored) {
+            write_line("finding", &finding_view(report, &prints, *at), out)?;
         }
         let input = input_view(report.analysis);
         write_line("summary", &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), input }, out)
@@ -149,7 +149,9 @@ struct Findings<'a>(&'a Report<'a>, &'a [String]);
 
 impl Serialize for Findings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..self.0.shown.len()).map(|at| finding_view(self.0, self.1, at)))
+        // In this order: the findings of a call are told by their positions here.
+        let all = self.0.shown.iter().chain(&self.0.ignored);
+        serializer.collect_seq(all.map(|at| finding_view(self.0, self.1, *at)))
     }
 }
 
@@ -333,6 +335,7 @@ struct FindingView<'a> {
     detail: &'a str,
     basis: &'static [&'static str],
     fingerprint: &'a str,
+    ignored: Option<&'a str>,
 }
 
 /// The message that a finding misses.
@@ -353,8 +356,7 @@ fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
     }
 }
 
-fn finding_view<'a>(report: &'a Report<'a>, prints: &'a [String], at: usize) -> FindingView<'a> {
-    let position = report.shown[at];
+fn finding_view<'a>(report: &'a Report<'a>, prints: &'a [String], position: usize) -> FindingView<'a> {
     let finding: &Finding = &report.all_findings[position];
     let view = finding.call.map(|call| report.analysis.view(call));
     let main = finding.messages.first().copied().or(finding.missing.as_ref().map(|missing| missing.after));
@@ -373,6 +375,7 @@ fn finding_view<'a>(report: &'a Report<'a>, prints: &'a [String], at: usize) -> 
         detail: &finding.detail,
         basis: finding.rule.basis,
         fingerprint: prints.get(position).map_or("", String::as_str),
+        ignored: finding.ignored.as_deref(),
     }
 }
 
@@ -383,6 +386,7 @@ struct CountsView {
     warning: usize,
     info: usize,
     open: usize,
+    ignored: usize,
 }
 
 fn counts_view(report: &Report<'_>) -> CountsView {
@@ -393,6 +397,7 @@ fn counts_view(report: &Report<'_>) -> CountsView {
         warning: counts.warning,
         info: counts.info,
         open: counts.open,
+        ignored: report.ignored().count(),
     }
 }
 

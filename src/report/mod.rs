@@ -31,6 +31,7 @@ pub use narrate::narrative;
 pub use style::{Paint, Style, count, shorten};
 pub use tell::{heading, participants, short_finding};
 pub use text::Text;
+pub use verdict::one_line as verdict_line;
 pub use words::{from_uri, to_uri};
 
 use crate::analysis::{Analysis, CallView};
@@ -83,6 +84,8 @@ pub struct Report<'a> {
     shown: Vec<usize>,
     /// For each call of the analysis, positions within `shown`.
     by_call: Vec<Vec<usize>>,
+    /// Positions of the findings that would be selected, had the user not said to ignore them.
+    ignored: Vec<usize>,
 }
 
 /// How many findings there are; open ones are counted apart and not by severity.
@@ -114,14 +117,15 @@ impl<'a> Report<'a> {
             finding.call.map_or(!partial, |call| !partial || calls.binary_search(&call).is_ok())
                 && (selection.rules.is_empty() || selection.rules.contains(&finding.rule.code))
         };
-        let shown: Vec<usize> = (0..findings.len()).filter(|at| is_shown(&findings[*at])).collect();
+        let (shown, ignored): (Vec<usize>, Vec<usize>) =
+            (0..findings.len()).filter(|at| is_shown(&findings[*at])).partition(|at| findings[*at].ignored.is_none());
         let mut by_call = vec![Vec::new(); analysis.calls.len()];
         for (at, finding) in shown.iter().enumerate() {
             if let Some(of_call) = findings[*finding].call.and_then(|call| by_call.get_mut(call)) {
                 of_call.push(at);
             }
         }
-        Self { captures, analysis, flows, all_findings: findings, calls, partial, by_rule, shown, by_call }
+        Self { captures, analysis, flows, all_findings: findings, calls, partial, by_rule, shown, by_call, ignored }
     }
 
     /// The selected calls, in order of their first message.
@@ -147,6 +151,11 @@ impl<'a> Report<'a> {
     /// The selected findings, those of the capture as a whole first.
     pub fn findings(&self) -> impl Iterator<Item = &'a Finding> + '_ {
         self.shown.iter().map(|at| &self.all_findings[*at])
+    }
+
+    /// Findings that the user said to ignore; no other method tells of them.
+    pub fn ignored(&self) -> impl Iterator<Item = &'a Finding> + '_ {
+        self.ignored.iter().map(|at| &self.all_findings[*at])
     }
 
     /// The selected findings of a call, worst first.
@@ -212,6 +221,11 @@ impl<'a> Report<'a> {
             .collect();
         if told.is_empty() { "no calls".to_owned() } else { told.join(", ") }
     }
+}
+
+/// What each finding is recognised by in another run, as JSON tells it, in their order.
+pub fn fingerprints(analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) -> Vec<String> {
+    fingerprint::of_all(analysis, flows, findings)
 }
 
 impl Counts {
@@ -281,6 +295,24 @@ mod tests {
         let sample = samples::wrong_password();
         let prints = fingerprint::of_all(&sample.analysis, sample.report().flows, sample.report().all_findings);
         assert_eq!(format!("{}-2", prints[0]), prints[1]);
+    }
+
+    #[test]
+    fn what_is_ignored_is_told_apart_and_not_counted() {
+        let mut sample = samples::wrong_password();
+        sample.findings[0].ignored = Some("the lab has no such user".to_owned());
+        let report = sample.report();
+        assert_eq!(report.counts(), Counts { error: 1, ..Counts::default() });
+        assert_eq!(report.ignored().map(|finding| finding.call).collect::<Vec<_>>(), [Some(0)]);
+        assert_eq!(report.worst(0), None);
+        let text = written(&Text, &sample);
+        assert!(text.contains("Ignored: 1 finding") && text.contains("the lab has no such user"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&written(&Json, &sample)).unwrap();
+        assert_eq!(json["summary"]["ignored"], 1);
+        let told: Vec<&serde_json::Value> =
+            json["findings"].as_array().unwrap().iter().map(|finding| &finding["ignored"]).collect();
+        assert_eq!(told, [&serde_json::Value::Null, &serde_json::json!("the lab has no such user")]);
+        assert_eq!(json["calls"][1]["findings"], serde_json::json!([0]), "positions in the list of findings");
     }
 
     #[test]

@@ -75,7 +75,26 @@ impl<'a> Page<'a, '_> {
             self.minor(&sorted.minor)?;
         }
         self.healthy(&sorted.healthy)?;
+        self.ignored()?;
         self.next(&sorted)
+    }
+
+    /// What the user wants neither told nor counted, by rule and reason.
+    fn ignored(&mut self) -> io::Result<()> {
+        let mut groups: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+        for finding in self.report.ignored() {
+            let reason = finding.ignored.as_deref().unwrap_or_default();
+            *groups.entry((finding.rule.code, finding.rule.name, reason)).or_default() += 1;
+        }
+        if groups.is_empty() {
+            return Ok(());
+        }
+        self.heading(&format!("Ignored: {}", count(groups.values().sum(), "finding")))?;
+        for ((code, name, reason), n) in groups {
+            let told = format!("{n} {code} {name}: {}", escape::text(reason));
+            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        }
+        Ok(())
     }
 
     fn sort(&self) -> Sorted<'a> {
