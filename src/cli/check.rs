@@ -1,10 +1,11 @@
 //! `callflow check`: the report and the verdict.
 
-use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs};
+use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs, Voice};
+use super::config::Run;
 use super::pipeline::Outcome;
 use super::{Status, Stop, catalog, output, pipeline, say, select};
 use crate::analysis::{Counted, PacketKind, Stats};
-use crate::report::{FORMATS, Report, count};
+use crate::report::{FORMATS, Report, count, verdict_line};
 use std::io::Write;
 
 /// Runs the command.
@@ -20,13 +21,23 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
         let outcome = pipeline::run(&args.input, &files)?;
         let selection = select::select(&args.select, &args.input, &outcome)?;
         let report = Report::new(&outcome.captures, &outcome.analysis, &outcome.flows, &outcome.findings, selection);
+        let judged = judge(&args.gate, expected, &report, &outcome);
+        let mut earned = judged;
+        let run = Run { flow_files: &args.input.flow_file, report: &report };
+        if !args.input.project.is_as_expected(run, args.input.voice == Voice::Verbose)? {
+            earned = earned.and(Status::Findings);
+        }
         let format = FORMATS.iter().find(|format| format.name() == args.output.format);
-        if let Some(format) = format {
-            format.write(&report, output.style, &mut output.out)?;
+        let only_verdict = args.output.format == "text" && args.input.voice == Voice::Quiet;
+        match format {
+            Some(_) if only_verdict && judged == Status::Clean => {}
+            Some(_) if only_verdict => verdict_line(&report, output.style, &mut output.out)?,
+            Some(format) => format.write(&report, output.style, &mut output.out)?,
+            None => {}
         }
         output.out.flush()?;
         calls += report.call_count();
-        status = status.and(judge(&args.gate, expected, &report, &outcome));
+        status = status.and(earned);
         if !args.input.each {
             // The program ends here; giving back every message of a large capture first takes a tenth of a second.
             std::mem::forget(outcome);

@@ -21,16 +21,17 @@ pub(super) fn open(path: Option<&Path>, screen: ScreenArgs) -> io::Result<Output
             File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
         ),
     };
-    Ok(Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, is_screen) })
+    Ok(Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, path.is_none(), is_screen) })
 }
 
-fn style(screen: ScreenArgs, is_screen: bool) -> Style {
+fn style(screen: ScreenArgs, is_stdout: bool, is_screen: bool) -> Style {
     let seen = terminal_size::terminal_size().filter(|_| is_screen).map(|(width, _)| usize::from(width.0));
     let width = screen.width.map(usize::from).or(seen).unwrap_or(Style::DEFAULT_WIDTH);
     let colour = match screen.color {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never && is_screen,
+        // NO_COLOR, CLICOLOR and CLICOLOR_FORCE, and whether it is a terminal.
+        Colour::Auto => is_stdout && anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
     };
     Style { width: width.max(Style::MIN_WIDTH), colour, ascii: screen.ascii }
 }
