@@ -25,7 +25,7 @@ fn command(line: &str) -> Option<String> {
     let line = line.trim();
     if let Some(list) = line.strip_prefix("CHECK = ") {
         let words: Vec<String> = serde_json::from_str(list).unwrap();
-        return Some(format!("{} captures/*.pcap", words.join(" ")));
+        return Some(format!("for capture in captures/*.pcap; do {} $capture || exit; done", words.join(" ")));
     }
     if let Some(entry) = line.strip_prefix("entry: ") {
         // The hook gives the names of the files.
