@@ -37,9 +37,9 @@ fn command(line: &str) -> Option<String> {
     line.starts_with("callflow ").then(|| line.to_owned())
 }
 
-/// A repository with the captures that the recipes speak of.
-fn repository() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recipes");
+/// A repository of a test, with the captures that the recipes speak of.
+fn repository(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("recipes").join(name);
     let _ = std::fs::remove_dir_all(&folder);
     for below in [".git", "captures", "logs/run-1/register-new"] {
         std::fs::create_dir_all(folder.join(below)).unwrap();
@@ -71,7 +71,7 @@ fn what_the_page_shows_is_what_stands_in_the_examples() {
 
 #[test]
 fn every_callflow_line_of_the_recipes_works() {
-    let folder = repository();
+    let folder = repository("good");
     let program = Path::new(env!("CARGO_BIN_EXE_callflow")).parent().unwrap();
     let path = format!("{}:/usr/bin:/bin", program.display());
     let page = blocks(&read("docs/ci.md"));
@@ -98,7 +98,7 @@ fn every_callflow_line_of_the_recipes_works() {
 
 #[test]
 fn the_recipes_fail_when_a_capture_is_not_as_expected() {
-    let folder = repository();
+    let folder = repository("bad");
     let bad = root().join("testdata/captures/b10-ack-never-200-retransmitted.pcap");
     std::fs::copy(bad, folder.join("captures/call-new.pcap")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_callflow"));
