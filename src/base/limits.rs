@@ -76,3 +76,5 @@ pub const FINDINGS_OF_A_RULE: usize = 20;
 pub const LEGS_OF_AN_IDENTIFIER: usize = 8;
 /// Legs of one call; transfers from desk to desk have a handful, a conference as many as it has members.
 pub const LEGS_OF_A_CALL: usize = 32;
+/// Bytes of a callflow.toml; a project with a thousand expectations has some 100 KiB.
+pub const CONFIG_BYTES: usize = 1 << 20;

@@ -38,16 +38,25 @@ impl Names {
                 continue;
             };
             let name = words.next().ok_or(bad("no name behind the address"))?;
-            match (address.parse::<IpAddr>(), address.parse::<SocketAddr>()) {
-                (Ok(ip), _) => names.add(ip, name),
-                (_, Ok(socket)) => {
-                    let endpoint = Endpoint { ip: socket.ip(), port: socket.port() };
-                    names.endpoints.entry(endpoint).or_insert_with(|| name.to_owned());
-                }
-                _ => return Err(bad("does not begin with an IP address, or one with a port")),
-            }
+            names.give(address, name).map_err(bad)?;
         }
         Ok(names)
+    }
+
+    /// Adds the name of an address, or of one with its port, as [`Names::parse`] reads them, unless it has one.
+    ///
+    /// # Errors
+    /// When it is no address.
+    pub fn give(&mut self, address: &str, name: &str) -> Result<(), &'static str> {
+        match (address.parse::<IpAddr>(), address.parse::<SocketAddr>()) {
+            (Ok(ip), _) => self.add(ip, name),
+            (_, Ok(socket)) => {
+                let endpoint = Endpoint { ip: socket.ip(), port: socket.port() };
+                self.endpoints.entry(endpoint).or_insert_with(|| name.to_owned());
+            }
+            _ => return Err("does not begin with an IP address, or one with a port"),
+        }
+        Ok(())
     }
 
     /// Adds the name of a host, unless it has one.

@@ -1,7 +1,9 @@
 //! The command line: what may be typed, and what it means.
 
+use super::config::Config;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Reads packet captures, tells what happened in every SIP call and registration, what is missing, and why.
 ///
@@ -14,15 +16,54 @@ pub(super) struct Cli {
     pub(super) command: Command,
     #[command(flatten)]
     pub(super) screen: ScreenArgs,
+    #[command(flatten)]
+    pub(super) project: ProjectArgs,
 }
 
 const EXIT_CODES: &str = "\
+Examples:
+  callflow check capture.pcap                   what is wrong, and why; exit code 1 if anything is
+  callflow calls captures/                      one line for each call of all captures in a folder
+  callflow ladder capture.pcap --call 3         the ladder diagram of one call
+  callflow check --expect 3.1 --calls 2 x.pcap  at least two calls, each as RFC 3665 3.1 has it
+  callflow explain A04                          the page of a rule
+
 Exit codes:
   0  nothing at or above --fail-on
   1  findings
-  2  usage error
+  2  usage or configuration error
   3  some input could not be read in full; what could be read is reported
   4  nothing to check: no SIP, or fewer calls than --calls says";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  callflow check capture.pcap
+  callflow check --fail-on warning --each captures/
+  callflow check --expect bcp75/3.1 --calls 10 test-run.pcap
+  callflow check --keylog keys.txt --bpf 'port 5061' capture.pcapng
+  ssh gateway tcpdump -U -w - port 5060 | callflow check -";
+
+const LADDER_EXAMPLES: &str = "\
+Examples:
+  callflow ladder capture.pcap --call 3
+  callflow ladder capture.pcap --from bob --outcome rejected
+  callflow ladder capture.pcap --all --color always | less -R";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  callflow config
+  callflow config check --fail-on info
+  callflow config --check";
+
+const COMPLETION_EXAMPLES: &str = "\
+Examples:
+  callflow completions bash > ~/.local/share/bash-completion/completions/callflow
+  callflow completions zsh > ~/.zfunc/_callflow
+  callflow completions fish > ~/.config/fish/completions/callflow.fish";
+
+const MAN_EXAMPLES: &str = "\
+Example:
+  callflow man -o ~/.local/share/man/man1";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -30,10 +71,12 @@ pub(super) enum Command {
     ///
     /// What the capture proves counts by its severity. What it cannot prove is reported as such, is counted
     /// apart and never fails the check.
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
     /// One line per call: who, when, how it ended, which flow, what is wrong.
     Calls(ListArgs),
     /// Draw the ladder diagram of calls, with what is missing as dashed arrows.
+    #[command(after_help = LADDER_EXAMPLES)]
     Ladder(LadderArgs),
     /// Print the messages of a call, with faults pointed at. Digest answers and client nonces are masked.
     Show(ShowArgs),
@@ -55,6 +98,48 @@ pub(super) enum Command {
     Rules(CatalogArgs),
     /// List the reference flows.
     Flows(CatalogArgs),
+    /// Print what holds, and whether callflow.toml, the command line or nobody says so.
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(ConfigArgs),
+    /// Print a completion script for a shell.
+    #[command(after_help = COMPLETION_EXAMPLES)]
+    Completions(CompletionArgs),
+    /// Write man pages, one for each command.
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(ManArgs),
+}
+
+impl Command {
+    /// What a command that reads captures was given.
+    pub(super) fn input_mut(&mut self) -> Option<&mut InputArgs> {
+        match self {
+            Self::Check(args) => Some(&mut args.input),
+            Self::Calls(args) => Some(&mut args.input),
+            Self::Ladder(args) => Some(&mut args.input),
+            Self::Show(args) => Some(&mut args.input),
+            Self::Stats(args) => Some(&mut args.input),
+            Self::Learn(args) => Some(&mut args.input),
+            Self::Diff(args) => Some(&mut args.input),
+            Self::Explain(_)
+            | Self::Rules(_)
+            | Self::Flows(_)
+            | Self::Config(_)
+            | Self::Completions(_)
+            | Self::Man(_) => None,
+        }
+    }
+}
+
+/// What a project says in its callflow.toml; for every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Project")]
+pub(super) struct ProjectArgs {
+    /// Take this callflow.toml, not the nearest one from here up to the root of the repository.
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
+    pub(super) config: Option<PathBuf>,
+    /// Take no callflow.toml at all.
+    #[arg(long, global = true)]
+    pub(super) no_config: bool,
 }
 
 /// What is read, and how.
@@ -108,6 +193,12 @@ pub(super) struct InputArgs {
     /// Threads to use; the result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) threads: Option<u16>,
+    /// What callflow.toml says.
+    #[arg(skip)]
+    pub(super) project: Arc<Config>,
+    /// How much is said of the run itself.
+    #[arg(skip)]
+    pub(super) voice: Voice,
 }
 
 /// Which calls.
@@ -180,7 +271,7 @@ pub(super) struct TextArgs {
 #[derive(Clone, Copy, Debug, Args)]
 #[command(next_help_heading = "Screen")]
 pub(super) struct ScreenArgs {
-    /// Colours: auto means on a terminal, unless NO_COLOR is set.
+    /// Colours: auto means on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE=1 means always.
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
     pub(super) color: Colour,
     /// Draw with ASCII characters only.
@@ -189,6 +280,32 @@ pub(super) struct ScreenArgs {
     /// Columns of a line; else those of the terminal, or 100.
     #[arg(long, global = true, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..))]
     pub(super) width: Option<u16>,
+    /// Of check as text, only the line with the verdict, and that only if the exit code is not 0; no notes.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say on standard error what was read, and what every stage made of it.
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+}
+
+impl ScreenArgs {
+    /// How much is said.
+    pub(super) fn voice(self) -> Voice {
+        match (self.quiet, self.verbose) {
+            (true, _) => Voice::Quiet,
+            (_, true) => Voice::Verbose,
+            _ => Voice::Usual,
+        }
+    }
+}
+
+/// How much is said of a run, besides its result and what went wrong.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Voice {
+    Quiet,
+    #[default]
+    Usual,
+    Verbose,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -361,6 +478,34 @@ pub(super) struct ExplainArgs {
     /// Of a capture: TLS secrets, in the format of SSLKEYLOGFILE.
     #[arg(long, value_name = "FILE")]
     pub(super) keylog: Option<PathBuf>,
+    #[arg(skip)]
+    pub(super) project: Arc<Config>,
+    #[arg(skip)]
+    pub(super) voice: Voice,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    /// Only say whether callflow.toml can be used (exit code 0) or not (2).
+    #[arg(long)]
+    pub(super) check: bool,
+    /// A command line, such as: check --fail-on info. What would hold for it is told.
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompletionArgs {
+    /// For this shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(super) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArgs {
+    /// The folder to write to; it is made if need be.
+    #[arg(short, long, value_name = "DIR", required = true)]
+    pub(super) output: PathBuf,
 }
 
 #[derive(Debug, Args)]

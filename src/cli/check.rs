@@ -1,6 +1,7 @@
 //! `callflow check`: the report and the verdict.
 
-use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs};
+use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs, Voice};
+use super::config::Run as ProjectRun;
 use super::pipeline::Outcome;
 use super::reports::Reports;
 use super::{Status, Stop, catalog, pipeline, say, select};
@@ -14,7 +15,7 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
     let expected =
         args.gate.expect.as_deref().map(|name| catalog::flow_name(name, &args.input.flow_file)).transpose()?;
     args.select.rule.iter().try_for_each(|name| select::rule_code(name).map(drop))?;
-    let mut reports = Reports::open(&args.output, &args.reports.report, &args.gate, screen)?;
+    let mut reports = Reports::open(args, screen)?;
     let mut status = Status::Clean;
     let mut calls = 0;
     for files in pipeline::groups(&args.input) {
@@ -24,9 +25,13 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
         let report = reports.mark(report);
         let deviations = expected.map(|expected| deviations(expected, &report)).unwrap_or_default();
         let report = report.deviating(deviations);
-        reports.add(&report, &outcome.troubles)?;
+        let judged = judge(&args.gate, expected, &report, &outcome);
+        reports.add(&report, &outcome.troubles, judged == Status::Clean)?;
+        let run = ProjectRun { flow_files: &args.input.flow_file, report: &report };
+        let as_expected = args.input.project.is_as_expected(run, args.input.voice == Voice::Verbose)?;
+        let earned = if as_expected { judged } else { judged.and(Status::Findings) };
         calls += report.call_count();
-        status = status.and(judge(&args.gate, expected, &report, &outcome));
+        status = status.and(earned);
         if !args.input.each {
             // The program ends here; giving back every message of a large capture first takes a tenth of a second.
             std::mem::forget(outcome);

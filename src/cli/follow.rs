@@ -1,5 +1,6 @@
 //! `--follow`: a file that another program is still writing.
 
+use super::args::Voice;
 use super::say;
 use crate::base::Error;
 use crate::capture::{CaptureFile, Merged, Opened};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Opens the one file of `files`, which ends when Ctrl-C or SIGTERM comes.
-pub(super) fn open(files: &[PathBuf]) -> Result<Opened, Error> {
+pub(super) fn open(files: &[PathBuf], voice: Voice) -> Result<Opened, Error> {
     let refused = |why: String| Err(Error::Usage(format!("--follow {why}")));
     let [path] = files else {
         return refused(format!("reads one file, not {}", files.len()));
@@ -23,7 +24,9 @@ pub(super) fn open(files: &[PathBuf]) -> Result<Opened, Error> {
         return refused(format!("needs a file, and {} is a folder", path.display()));
     }
     let stop = stop_flag().map_err(|source| Error::Usage(format!("--follow: {source}")))?;
-    say(&format_args!("following {}; Ctrl-C ends it and gives the report", path.display()));
+    if voice != Voice::Quiet {
+        say(&format_args!("following {}; Ctrl-C ends it and gives the report", path.display()));
+    }
     Ok(match CaptureFile::follow(path, stop) {
         Ok(file) => Opened { source: Box::new(file), errors: Vec::new() },
         Err(error) => Opened { source: Box::new(Merged::default()), errors: vec![error] },

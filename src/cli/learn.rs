@@ -1,6 +1,6 @@
 //! `callflow learn`: a reference flow of one's own, out of good calls.
 
-use super::args::{LearnArgs, ScreenArgs};
+use super::args::{LearnArgs, ScreenArgs, Voice};
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::analysis::CallView;
 use crate::base::Error;
@@ -35,6 +35,9 @@ pub(super) fn learn(args: &LearnArgs, screen: ScreenArgs) -> Result<Status, Stop
     let optional = text.lines().filter(|line| line.trim() == "optional {").count();
     let varied =
         if optional > 0 { format!(", {} of which only some have", count(optional, "part")) } else { String::new() };
+    if args.input.voice == Voice::Quiet {
+        return Ok(if outcome.unread { Status::Unread } else { Status::Clean });
+    }
     say(&format_args!("{} is what {} follow{varied}", args.name, count(views.len(), "call")));
     Ok(if outcome.unread { Status::Unread } else { Status::Clean })
 }

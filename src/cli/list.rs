@@ -12,6 +12,7 @@ use crate::report::{
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Runs `callflow calls`.
 pub(super) fn calls(args: &ListArgs, screen: ScreenArgs) -> Result<Status, Stop> {
@@ -76,8 +77,13 @@ pub(super) fn show(args: &ShowArgs, screen: ScreenArgs) -> Result<Status, Stop> 
 
 /// Runs `callflow explain FILE`: each call as a story, and the findings in short.
 pub(super) fn stories(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, Stop> {
-    let input =
-        InputArgs { files: vec![args.topic.clone().into()], keylog: args.keylog.clone(), ..InputArgs::default() };
+    let input = InputArgs {
+        files: vec![args.topic.clone().into()],
+        keylog: args.keylog.clone(),
+        project: Arc::clone(&args.project),
+        voice: args.voice,
+        ..InputArgs::default()
+    };
     let select = SelectArgs { calls: args.calls.clone(), ..SelectArgs::default() };
     for_each(&input, &select, None, screen, |report, output| {
         for (at, view) in report.calls().enumerate() {

@@ -3,6 +3,7 @@
 mod args;
 mod catalog;
 mod check;
+mod config;
 mod diff;
 mod follow;
 mod learn;
@@ -11,14 +12,18 @@ mod output;
 mod pipeline;
 mod reports;
 mod select;
+mod shell;
 
 use args::{Cli, Command};
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+use config::Config;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// How a run ended; the numbers are the exit codes that scripts rely on (docs/usage.md).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -72,14 +77,57 @@ impl From<io::Error> for Stop {
 
 /// Runs the command that `args` (with the program's name first) ask for.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let status = match Cli::try_parse_from(args) {
-        Ok(cli) => command(&cli),
+    let args: Vec<OsString> = args.into_iter().collect();
+    let mut line = Cli::command();
+    if shell::asks_for_version(args.iter().map(OsString::as_os_str)) {
+        line = line.long_version(shell::version());
+    }
+    let status = match parse(&line, &args) {
+        Ok(cli) if reads_config(&cli.command) => with_config(&cli, line, &args),
+        Ok(cli) => command(&cli, &Config::default(), line),
         Err(error) => refuse(&error),
     };
     ExitCode::from(status as u8)
 }
 
-fn command(cli: &Cli) -> Status {
+fn parse(line: &clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = line.clone().try_get_matches_from(args)?;
+    Cli::from_arg_matches(&matches)
+}
+
+/// Whether callflow.toml has a say in the command. A broken one must not keep anybody from reading the documentation.
+fn reads_config(command: &Command) -> bool {
+    match command {
+        Command::Rules(_) | Command::Flows(_) | Command::Completions(_) | Command::Man(_) => false,
+        Command::Explain(args) => Path::new(args.topic.trim()).exists(),
+        _ => true,
+    }
+}
+
+/// What callflow.toml says becomes the defaults of the options, and the command line is read once more.
+fn with_config(cli: &Cli, line: clap::Command, args: &[OsString]) -> Status {
+    let config = match Config::load(cli.project.config.as_deref(), cli.project.no_config, &line) {
+        Ok(config) => Arc::new(config),
+        Err(error) => {
+            say(&error);
+            return Status::Usage;
+        }
+    };
+    let line = config.as_defaults(line);
+    let mut cli = match parse(&line, args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    let voice = cli.screen.voice();
+    if let Some(input) = cli.command.input_mut() {
+        (input.project, input.voice) = (Arc::clone(&config), voice);
+    } else if let Command::Explain(args) = &mut cli.command {
+        (args.project, args.voice) = (Arc::clone(&config), voice);
+    }
+    command(&cli, &config, line)
+}
+
+fn command(cli: &Cli, config: &Config, line: clap::Command) -> Status {
     let result = match &cli.command {
         Command::Check(args) => check::check(args, cli.screen),
         Command::Calls(args) => list::calls(args, cli.screen),
@@ -91,6 +139,9 @@ fn command(cli: &Cli) -> Status {
         Command::Diff(args) => diff::diff(args, cli.screen),
         Command::Rules(args) => catalog::rules(args, cli.screen),
         Command::Flows(args) => catalog::flows(args, cli.screen),
+        Command::Config(args) => config::show(args, config, &line, cli.screen),
+        Command::Completions(args) => shell::completions(args, line),
+        Command::Man(args) => shell::man(args, line),
     };
     match result {
         Ok(status) => status,

@@ -17,13 +17,13 @@ pub(super) fn open(path: Option<&Path>, screen: ScreenArgs) -> io::Result<Output
     if let Some(path) = path {
         return Ok(to(Box::new(create(path)?), screen));
     }
-    let style = style(screen, io::stdout().is_terminal());
+    let style = style(screen, true, io::stdout().is_terminal());
     Ok(Output { out: BufWriter::with_capacity(1 << 16, Box::new(io::stdout())), style })
 }
 
 /// An output that is no screen.
 pub(super) fn to(write: Box<dyn Write>, screen: ScreenArgs) -> Output {
-    Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, false) }
+    Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, false, false) }
 }
 
 /// Creates or empties a file; an error names it.
@@ -31,13 +31,14 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
     File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-fn style(screen: ScreenArgs, is_screen: bool) -> Style {
+fn style(screen: ScreenArgs, is_stdout: bool, is_screen: bool) -> Style {
     let seen = terminal_size::terminal_size().filter(|_| is_screen).map(|(width, _)| usize::from(width.0));
     let width = screen.width.map(usize::from).or(seen).unwrap_or(Style::DEFAULT_WIDTH);
     let colour = match screen.color {
         Colour::Always => true,
         Colour::Never => false,
-        Colour::Auto => anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never && is_screen,
+        // NO_COLOR, CLICOLOR and CLICOLOR_FORCE, and whether it is a terminal.
+        Colour::Auto => is_stdout && anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never,
     };
     Style { width: width.max(Style::MIN_WIDTH), colour, ascii: screen.ascii }
 }

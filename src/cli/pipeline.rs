@@ -1,11 +1,13 @@
 //! From files to findings: opens the source, feeds the analyzer, compares and judges.
 
-use super::args::InputArgs;
+use super::args::{InputArgs, Voice};
+use super::config::Found;
 use super::{follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
 use crate::base::{BadName, Batch, Error, Names};
 use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
 use crate::flow::{self, Catalog, FlowMatch};
+use crate::report::count;
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
 use crate::story::{self, Story};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,11 +69,15 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
             std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))?
         }
     };
-    let knowledge = Knowledge { passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default() };
+    let knowledge = Knowledge {
+        passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default(),
+        settings: input.project.rules.clone(),
+    };
     let catalog = catalog(&input.flow_file)?;
     let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let mut names = input.names.as_deref().map(names).transpose()?.unwrap_or_default();
-    let opened = if input.follow { follow::open(files)? } else { capture::open(files) };
+    input.project.name(&mut names);
+    let opened = if input.follow { follow::open(files, input.voice)? } else { capture::open(files) };
     let mut troubles: Vec<String> = opened.errors.iter().map(ToString::to_string).collect();
     for trouble in &troubles {
         say(trouble);
@@ -82,7 +88,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     };
     let (sip_ports, leg_headers) = (input.decode_as.clone(), input.leg_header.clone());
     let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports, leg_headers });
-    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files)));
+    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files, input.voice)));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
     analysis.remarks =
@@ -107,8 +113,48 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
             }
         }
     }
-    let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
+    let Story { analysis, flows, mut findings } = story::tell(analysis, flows, findings);
+    let verbose = input.voice == Voice::Verbose;
+    let found = Found { analysis: &analysis, flows: &flows, findings: &mut findings };
+    input.project.mark(&captures, found, verbose);
+    if verbose {
+        tell(input, &captures, &analysis, &flows, &findings);
+    }
     Ok(Outcome { captures, analysis, flows, findings, unread, troubles })
+}
+
+/// What `--verbose` says: what was read, and what every stage made of it, in counts; times would differ from run to run.
+fn tell(input: &InputArgs, captures: &[CaptureInfo], analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) {
+    match &input.project.file {
+        Some(file) => say(&format_args!("configuration: {}", file.display())),
+        None => say(&"configuration: none"),
+    }
+    for capture in captures {
+        let (packets, bytes) = (count(capture.packets as usize, "packet"), capture.bytes);
+        say(&format_args!("read: {}: {}, {packets}, {bytes} bytes", capture.path, capture.format));
+    }
+    let stats = &analysis.stats;
+    for (kind, counted) in stats.coverage.iter() {
+        say(&format_args!("decoded: {}: {}", kind.words(), counted.packets));
+    }
+    let transactions: usize = analysis.calls.iter().map(|call| call.transactions.len()).sum();
+    let dialogs: usize = analysis.calls.iter().map(|call| call.dialogs.len()).sum();
+    let anomalies: u64 = analysis.anomalies.iter().map(|(_, summary)| summary.count).sum();
+    say(&format_args!(
+        "parsed: {}, not understood: {}",
+        count(stats.messages as usize, "SIP message"),
+        count(anomalies as usize, "thing")
+    ));
+    say(&format_args!(
+        "built: {}, {}, {}",
+        count(transactions, "transaction"),
+        count(dialogs, "dialog"),
+        count(analysis.calls.len(), "call")
+    ));
+    let matched = flows.iter().filter(|flow| flow.flow.is_some()).count();
+    say(&format_args!("compared: {matched} of {} with a reference flow", count(flows.len(), "call")));
+    let ignored = findings.iter().filter(|finding| finding.ignored.is_some()).count();
+    say(&format_args!("judged: {}, {ignored} of them ignored", count(findings.len(), "finding")));
 }
 
 /// An observation point as people know it: the file, and the interface where the file has several.
@@ -193,9 +239,9 @@ fn names(path: &Path) -> Result<Names, Error> {
 }
 
 /// A bar on a terminal for long input; else nothing.
-fn progress(files: &[PathBuf]) -> ProgressBar {
+fn progress(files: &[PathBuf], voice: Voice) -> ProgressBar {
     let bytes: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
-    if bytes < LONG_FILE || !std::io::stderr().is_terminal() {
+    if voice == Voice::Quiet || bytes < LONG_FILE || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(bytes);

@@ -1,6 +1,6 @@
 //! Where the reports of one run go: one to standard output or `-o`, and any number of `--report FORMAT=FILE`.
 
-use super::args::{FailOn, GateArgs, OutputArgs, ReportTo, ScreenArgs};
+use super::args::{CheckArgs, FailOn, GateArgs, ReportTo, ScreenArgs, Voice};
 use super::output::{self, Output};
 use super::{Stop, say};
 use crate::base::Error;
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 /// All reports of a run, fed capture by capture.
 pub(super) struct Reports {
     sinks: Vec<(&'static dyn Format, Output)>,
+    /// The first sink is the screen, and it gets no more than the verdict, and that only when it is not clean.
+    brief: bool,
     run: Option<Run>,
     ledger: Ledger,
     strict: bool,
@@ -23,12 +25,8 @@ pub(super) struct Reports {
 
 impl Reports {
     /// Opens everything before a long capture is read: what cannot be written is a usage error.
-    pub(super) fn open(
-        main: &OutputArgs,
-        reports: &[ReportTo],
-        gate: &GateArgs,
-        screen: ScreenArgs,
-    ) -> Result<Self, Stop> {
+    pub(super) fn open(args: &CheckArgs, screen: ScreenArgs) -> Result<Self, Stop> {
+        let (main, reports, gate) = (&args.output, &args.reports.report, &args.gate);
         let known = gate.baseline.as_deref().map(read).transpose()?;
         let next =
             gate.write_baseline.as_ref().map(|path| Ok::<_, Error>((path.clone(), existing(path)?))).transpose()?;
@@ -53,6 +51,7 @@ impl Reports {
         let run = wants_run.then(|| Run::new(told(gate)));
         Ok(Self {
             sinks,
+            brief: main.format == "text" && args.input.voice == Voice::Quiet,
             run,
             ledger: Ledger::new(known, gate.fail_on == FailOn::Info),
             strict: gate.strict_baseline,
@@ -66,9 +65,14 @@ impl Reports {
     }
 
     /// Reports on the next capture.
-    pub(super) fn add(&mut self, report: &Report<'_>, troubles: &[String]) -> io::Result<()> {
-        for (format, output) in self.sinks.iter_mut().filter(|(format, _)| format.whole().is_none()) {
-            format.write(report, output.style, &mut output.out)?;
+    pub(super) fn add(&mut self, report: &Report<'_>, troubles: &[String], is_clean: bool) -> io::Result<()> {
+        let sinks = self.sinks.iter_mut().enumerate();
+        for (at, (format, output)) in sinks.filter(|(_, (format, _))| format.whole().is_none()) {
+            match (self.brief && at == 0, is_clean) {
+                (false, _) => format.write(report, output.style, &mut output.out)?,
+                (true, false) => report::verdict_line(report, output.style, &mut output.out)?,
+                (true, true) => {}
+            }
             output.out.flush()?;
         }
         if let Some(run) = &mut self.run {

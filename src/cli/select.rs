@@ -60,11 +60,11 @@ fn tests<'a>(args: &'a SelectArgs, outcome: &'a Outcome, rules: &'a [&'static st
         }));
     }
     if let Some(name) = &args.kind {
-        let kind = by_name(name, &KINDS, Kind::name, "kind")?;
+        let kind = kind(name)?;
         tests.push(Box::new(move |view| view.call.kind == kind));
     }
     if let Some(name) = &args.outcome {
-        let end = by_name(name, &OUTCOMES, End::name, "outcome")?;
+        let end = self::outcome(name)?;
         tests.push(Box::new(move |view| view.call.outcome == end));
     }
     if !rules.is_empty() {
@@ -116,6 +116,16 @@ fn moment(text: &str, outcome: &Outcome) -> Result<Timestamp, Error> {
         None => report::time::parse(text)
             .ok_or_else(|| Error::Usage(format!("'{text}' is no time; 2026-01-02T03:04:05Z and +30 are"))),
     }
+}
+
+/// The kind of call with this name.
+pub(super) fn kind(name: &str) -> Result<Kind, Error> {
+    by_name(name, &KINDS, Kind::name, "kind")
+}
+
+/// The outcome with this name.
+pub(super) fn outcome(name: &str) -> Result<End, Error> {
+    by_name(name, &OUTCOMES, End::name, "outcome")
 }
 
 fn by_name<T: Copy>(name: &str, all: &[T], of: fn(T) -> &'static str, what: &str) -> Result<T, Error> {

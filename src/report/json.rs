@@ -60,8 +60,8 @@ impl Format for Ndjson {
         for view in report.calls() {
             write_line("call", &call_view(report, view), out)?;
         }
-        for at in 0..report.shown.len() {
-            write_line("finding", &finding_view(report, at), out)?;
+        for at in report.shown.iter().chain(&report.ignored) {
+            write_line("finding", &finding_view(report, *at), out)?;
         }
         let input = input_view(report.analysis);
         write_line("summary", &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), input }, out)
@@ -146,7 +146,9 @@ struct Findings<'a>(&'a Report<'a>);
 
 impl Serialize for Findings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..self.0.shown.len()).map(|at| finding_view(self.0, at)))
+        // In this order: the findings of a call are told by their positions here.
+        let all = self.0.shown.iter().chain(&self.0.ignored);
+        serializer.collect_seq(all.map(|at| finding_view(self.0, *at)))
     }
 }
 
@@ -357,6 +359,7 @@ struct FindingView<'a> {
     basis: &'static [&'static str],
     fingerprint: String,
     known: bool,
+    ignored: Option<&'a str>,
 }
 
 /// The message that a finding misses.
@@ -377,8 +380,7 @@ fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
     }
 }
 
-fn finding_view<'a>(report: &'a Report<'a>, at: usize) -> FindingView<'a> {
-    let position = report.shown[at];
+fn finding_view<'a>(report: &'a Report<'a>, position: usize) -> FindingView<'a> {
     let finding: &Finding = &report.all_findings[position];
     let view = finding.call.map(|call| report.analysis.view(call));
     let main = finding.messages.first().copied().or(finding.missing.as_ref().map(|missing| missing.after));
@@ -398,6 +400,7 @@ fn finding_view<'a>(report: &'a Report<'a>, at: usize) -> FindingView<'a> {
         basis: finding.rule.basis,
         fingerprint: report.prints[position].to_string(),
         known: report.reasons[position].is_some(),
+        ignored: finding.ignored.as_deref(),
     }
 }
 
@@ -409,6 +412,7 @@ struct CountsView {
     info: usize,
     open: usize,
     known: usize,
+    ignored: usize,
 }
 
 fn counts_view(report: &Report<'_>) -> CountsView {
@@ -420,6 +424,7 @@ fn counts_view(report: &Report<'_>) -> CountsView {
         info: counts.info,
         open: counts.open,
         known: report.known().count(),
+        ignored: report.ignored().count(),
     }
 }
 

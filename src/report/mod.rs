@@ -41,6 +41,7 @@ pub use run::{Gate, Run};
 pub use style::{Paint, Style, count, shorten};
 pub use tell::{heading, participants, short_finding};
 pub use text::Text;
+pub use verdict::one_line as verdict_line;
 pub use words::{from_uri, to_uri};
 
 use crate::analysis::{Analysis, CallView};
@@ -114,6 +115,8 @@ pub struct Report<'a> {
     reasons: Vec<Option<String>>,
     /// Positions of calls that are not what the user expects, and what they are instead.
     deviations: BTreeMap<usize, String>,
+    /// Positions of the findings that would be selected, had the user not said to ignore them.
+    ignored: Vec<usize>,
 }
 
 /// How many findings there are; open ones are counted apart and not by severity.
@@ -145,7 +148,8 @@ impl<'a> Report<'a> {
             finding.call.map_or(!partial, |call| !partial || calls.binary_search(&call).is_ok())
                 && (selection.rules.is_empty() || selection.rules.contains(&finding.rule.code))
         };
-        let shown: Vec<usize> = (0..findings.len()).filter(|at| is_shown(&findings[*at])).collect();
+        let (shown, ignored): (Vec<usize>, Vec<usize>) =
+            (0..findings.len()).filter(|at| is_shown(&findings[*at])).partition(|at| findings[*at].ignored.is_none());
         let mut by_call = vec![Vec::new(); analysis.calls.len()];
         for (at, finding) in shown.iter().enumerate() {
             if let Some(of_call) = findings[*finding].call.and_then(|call| by_call.get_mut(call)) {
@@ -167,6 +171,7 @@ impl<'a> Report<'a> {
             prints,
             reasons,
             deviations: BTreeMap::new(),
+            ignored,
         }
     }
 
@@ -220,6 +225,11 @@ impl<'a> Report<'a> {
     /// The selected findings that are not known from a baseline, those of the capture as a whole first.
     pub fn findings(&self) -> impl Iterator<Item = &'a Finding> + '_ {
         self.shown.iter().filter(|at| self.reasons[**at].is_none()).map(|at| &self.all_findings[*at])
+    }
+
+    /// Findings that the user said to ignore; no other method tells of them.
+    pub fn ignored(&self) -> impl Iterator<Item = &'a Finding> + '_ {
+        self.ignored.iter().map(|at| &self.all_findings[*at])
     }
 
     /// The selected findings of a call that are not known from a baseline, worst first.
@@ -298,6 +308,12 @@ impl<'a> Report<'a> {
     }
 }
 
+/// What each finding is recognised by in another run, as JSON tells it, in their order.
+pub fn fingerprints(analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) -> Vec<String> {
+    let prints = fingerprint::of_all(analysis, flows, findings, &mut fingerprint::Met::new());
+    prints.iter().map(ToString::to_string).collect()
+}
+
 impl Counts {
     /// Counts `findings`.
     pub fn of<'f>(findings: impl Iterator<Item = &'f Finding>) -> Self {
@@ -369,6 +385,24 @@ mod tests {
         let nth = |report: Report<'_>| report.prints.iter().map(|print| print.nth).collect::<Vec<_>>();
         assert_eq!(nth(sample.report().within(&mut ledger)), [1, 2]);
         assert_eq!(nth(sample.report().within(&mut ledger)), [3, 4], "the next capture of the run");
+    }
+
+    #[test]
+    fn what_is_ignored_is_told_apart_and_not_counted() {
+        let mut sample = samples::wrong_password();
+        sample.findings[0].ignored = Some("the lab has no such user".to_owned());
+        let report = sample.report();
+        assert_eq!(report.counts(), Counts { error: 1, ..Counts::default() });
+        assert_eq!(report.ignored().map(|finding| finding.call).collect::<Vec<_>>(), [Some(0)]);
+        assert_eq!(report.worst(0), None);
+        let text = written(&Text, &sample);
+        assert!(text.contains("Ignored: 1 finding") && text.contains("the lab has no such user"), "{text}");
+        let json: serde_json::Value = serde_json::from_str(&written(&Json, &sample)).unwrap();
+        assert_eq!(json["summary"]["ignored"], 1);
+        let told: Vec<&serde_json::Value> =
+            json["findings"].as_array().unwrap().iter().map(|finding| &finding["ignored"]).collect();
+        assert_eq!(told, [&serde_json::Value::Null, &serde_json::json!("the lab has no such user")]);
+        assert_eq!(json["calls"][1]["findings"], serde_json::json!([0]), "positions in the list of findings");
     }
 
     #[test]

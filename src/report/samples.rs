@@ -16,7 +16,7 @@ pub(super) struct Sample {
     captures: Vec<CaptureInfo>,
     pub(super) analysis: Analysis,
     flows: Vec<FlowMatch>,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl Sample {

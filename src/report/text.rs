@@ -78,6 +78,7 @@ impl<'a> Page<'a, '_> {
         }
         self.healthy(&sorted.healthy)?;
         self.known()?;
+        self.ignored()?;
         self.next(&sorted)
     }
 
@@ -96,6 +97,24 @@ impl<'a> Page<'a, '_> {
         }
         if all > KNOWN {
             let told = format!("and {} more", all - KNOWN);
+            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        }
+        Ok(())
+    }
+
+    /// What the user wants neither told nor counted, by rule and reason.
+    fn ignored(&mut self) -> io::Result<()> {
+        let mut groups: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
+        for finding in self.report.ignored() {
+            let reason = finding.ignored.as_deref().unwrap_or_default();
+            *groups.entry((finding.rule.code, finding.rule.name, reason)).or_default() += 1;
+        }
+        if groups.is_empty() {
+            return Ok(());
+        }
+        self.heading(&format!("Ignored: {}", count(groups.values().sum(), "finding")))?;
+        for ((code, name, reason), n) in groups {
+            let told = format!("{n} {code} {name}: {}", escape::text(reason));
             write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
         }
         Ok(())

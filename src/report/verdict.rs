@@ -4,6 +4,7 @@ use super::style::{Paint, Style, count, wrap};
 use super::tell::{is_error, is_success};
 use super::{Counts, Report, escape, time};
 use crate::base::AnomalyKind;
+use crate::rules::Severity;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -13,6 +14,12 @@ pub(super) fn write(report: &Report<'_>, problems: usize, style: Style, out: &mu
     let mut head = Head { report, style, out };
     head.verdict(problems)?;
     head.health()
+}
+
+/// Writes only the line that answers "is it broken?".
+pub fn one_line(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let problems = report.calls().filter(|view| report.worst(view.number) == Some(Severity::Error)).count();
+    Head { report, style, out }.verdict(problems)
 }
 
 struct Head<'a, 'o> {

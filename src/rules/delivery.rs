@@ -29,8 +29,6 @@ static OVERSIZED: Meta = Meta {
     page: include_str!("../../docs/rules/N03-oversized-udp-request.md"),
 };
 
-/// Above this size a request must go over TCP when the path's MTU is not known (RFC 3261 18.1.1).
-const UDP_LIMIT: usize = 1300;
 /// Frames that one finding points at.
 const POINTED_AT: usize = 32;
 
@@ -139,7 +137,7 @@ impl Rule for Oversized {
         let view = context.view;
         let large = |(_, t): &(TransactionNo, &Transaction)| {
             let size = t.request.map_or(0, |no| view.sip(no).raw().len());
-            t.connection.transport == Transport::Udp && size > UDP_LIMIT
+            t.connection.transport == Transport::Udp && size > context.knowledge.settings.udp_bytes()
         };
         let large: Vec<_> = view.transactions().filter(large).collect();
         let unanswered = large.iter().find(|(_, t)| {

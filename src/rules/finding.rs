@@ -80,6 +80,8 @@ pub struct Finding {
     pub summary: String,
     /// What was seen, what the standard asks for, what to look at next.
     pub detail: String,
+    /// Why the user wants it neither told nor counted, if so.
+    pub ignored: Option<String>,
 }
 
 impl Finding {
@@ -102,6 +104,7 @@ impl Finding {
             missing: None,
             summary: summary.into(),
             detail: detail.into(),
+            ignored: None,
         }
     }
 

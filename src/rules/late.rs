@@ -25,8 +25,6 @@ static T03: Meta = Meta {
     page: include_str!("../../docs/rules/T03-invite-never-ends.md"),
 };
 
-/// A response is owed within 200 ms (17.2.1); this much tolerance covers the way to the tap.
-const FIRST_RESPONSE: Duration = Duration::from_millis(300);
 /// Timer C of a proxy, and how long people let a phone ring (16.6 item 11).
 const TIMER_C: Duration = Duration::from_secs(180);
 
@@ -40,8 +38,8 @@ impl Rule for FirstResponseLate {
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let late =
-            |t: &Transaction| t.method == Method::Invite && lateness(view, t).is_some_and(|wait| wait > FIRST_RESPONSE);
+        let longest = context.knowledge.settings.first_response();
+        let late = |t: &Transaction| t.method == Method::Invite && lateness(view, t).is_some_and(|wait| wait > longest);
         for at in deepest(view, |_, t| late(t)) {
             findings.extend(late_response(view, view.call.transaction(at)));
         }

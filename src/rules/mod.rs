@@ -55,6 +55,7 @@ mod return_path;
 mod ringing;
 mod route_set;
 mod session_timer;
+mod settings;
 mod status_words;
 mod stray;
 mod subject;
@@ -64,6 +65,7 @@ mod unanswered;
 
 pub use finding::{Finding, Meta, MissingMessage, Severity};
 pub use passwords::{BadLine, Passwords};
+pub use settings::{Settings, THRESHOLDS, Threshold};
 
 use crate::analysis::{Analysis, CallView};
 use crate::base::limits;
@@ -73,11 +75,13 @@ use facts::{Acks, Dialogs};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-/// What the user knows and the capture does not show.
+/// What the user says and the capture does not show.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
     /// Passwords, to tell what is wrong with refused credentials.
     pub passwords: Passwords,
+    /// Severities and thresholds other than the usual ones.
+    pub settings: Settings,
 }
 
 /// What a rule about one call may look at.
@@ -214,6 +218,7 @@ pub fn check_with(analysis: &Analysis, flows: &[FlowMatch], knowledge: &Knowledg
         for rule in RULES {
             rule.capture(CaptureContext { analysis, flows }, &mut findings);
         }
+        knowledge.settings.weigh(&mut findings);
         findings
     };
     let of_calls = || -> Vec<Vec<Finding>> {
@@ -235,6 +240,7 @@ pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch, knowledge:
     for rule in RULES {
         rule.call(context, &mut findings);
     }
+    knowledge.settings.weigh(&mut findings);
     for finding in &mut findings {
         finding.call = Some(call);
         if finding.frames.is_empty() {

@@ -30,8 +30,6 @@ static SLOW: Meta = Meta {
     page: include_str!("../../docs/rules/E02-slow-set-up.md"),
 };
 
-/// From the INVITE to the first sign of ringing: longer than this and callers hang up.
-const SLOW_AFTER: Duration = Duration::from_secs(4);
 /// Later requests among which a successful retry is searched.
 const LOOKED_AT: usize = 64;
 
@@ -57,7 +55,7 @@ impl Rule for Outcomes {
                 findings.extend(refused(view, at, transaction, status));
             }
         }
-        findings.extend(slow(view));
+        findings.extend(slow(view, context.knowledge.settings.set_up()));
     }
 }
 
@@ -171,13 +169,13 @@ fn repaired(view: CallView<'_>, at: TransactionNo, transaction: &Transaction) ->
 }
 
 /// E02: from the last INVITE that sets up the call to the first ringing or answer.
-fn slow(view: CallView<'_>) -> Option<Finding> {
+fn slow(view: CallView<'_>, longest: Duration) -> Option<Finding> {
     requests_of(view, Method::Invite).find_map(|(_, transaction, request)| {
         let initial = transaction.upstream.is_none() && view.sip(request).to_tag().is_empty();
         let heard = |no: &MessageNo| matches!(view.sip(*no).status(), Some(180..300));
         let first = transaction.messages.iter().copied().find(heard).filter(|_| initial)?;
         let took = time(view, first).since(time(view, request));
-        (took > SLOW_AFTER).then(|| slow_finding(view, request, first, took))
+        (took > longest).then(|| slow_finding(view, request, first, took))
     })
 }
 

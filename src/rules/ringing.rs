@@ -25,11 +25,6 @@ static I19: Meta = Meta {
     page: include_str!("../../docs/rules/I19-no-ringing-indication.md"),
 };
 
-/// Timer C of a proxy: nobody lets a phone ring longer (RFC 3261 16.6 item 11).
-const LONG: Duration = Duration::from_secs(180);
-/// Longer than this, and a caller who hears nothing hangs up.
-const SLOW: Duration = Duration::from_secs(4);
-
 /// See the module.
 pub(super) struct Ringing;
 
@@ -42,16 +37,18 @@ impl Rule for Ringing {
         let view = context.view;
         let initial = is_initial(view);
         let mut invites = view.call.transactions.iter().filter(|t| initial(t));
-        let brief = view.call.end.since(view.call.start) <= SLOW;
+        let (long, slow) = (context.knowledge.settings.ringing(), context.knowledge.settings.silence());
+        let brief = view.call.end.since(view.call.start) <= long.min(slow);
         if !invites.any(|t| !brief || t.final_response.is_none()) {
             return;
         }
-        let rings = Rings { view, cancels: cancel::by_invite(view), ended: late::ended_otherwise(view) };
+        let rings = Rings { view, long, cancels: cancel::by_invite(view), ended: late::ended_otherwise(view) };
         for at in deepest(view, |at, t| rings.too_long(at, t).is_some()) {
             findings.extend(rings.too_long(at, view.call.transaction(at)).map(|found| rang(view, at, &found)));
         }
-        for at in deepest(view, |at, t| unannounced(view, at, t).is_some()) {
-            findings.extend(unannounced(view, at, view.call.transaction(at)).map(|answer| silent(view, at, answer)));
+        for at in deepest(view, |at, t| unannounced(view, at, t, slow).is_some()) {
+            findings
+                .extend(unannounced(view, at, view.call.transaction(at), slow).map(|answer| silent(view, at, answer)));
         }
     }
 }
@@ -69,6 +66,8 @@ fn early(view: CallView<'_>, t: &Transaction) -> Option<MessageNo> {
 
 struct Rings<'a> {
     view: CallView<'a>,
+    /// What is too long.
+    long: Duration,
     cancels: Vec<Option<TransactionNo>>,
     /// INVITEs of which the dialog or an ACK shows that they ended, though the capture lacks how.
     ended: Vec<bool>,
@@ -100,7 +99,7 @@ impl Rings<'_> {
                 return Some(TooLong { early, lasted, allowed: Some(allowed) });
             }
         }
-        (rang > LONG).then_some(TooLong { early, lasted: rang, allowed: None })
+        (rang > self.long).then_some(TooLong { early, lasted: rang, allowed: None })
     }
 
     /// When an INVITE that nobody cancelled, and that did not end as one that expired, was over; for one that
@@ -143,9 +142,9 @@ fn rang(view: CallView<'_>, at: TransactionNo, found: &TooLong) -> Finding {
 }
 
 /// The 2xx that came late and without any 101-199 before it.
-fn unannounced(view: CallView<'_>, at: TransactionNo, t: &Transaction) -> Option<MessageNo> {
+fn unannounced(view: CallView<'_>, at: TransactionNo, t: &Transaction, longest: Duration) -> Option<MessageNo> {
     let answer = success(view, t).filter(|_| is_initial(view)(t))?;
-    let slow = time(view, answer).since(time(view, t.request?)) > SLOW;
+    let slow = time(view, answer).since(time(view, t.request?)) > longest;
     let acknowledged = || subject::near(view.call, at).any(|other| other.method == Method::Prack);
     (slow && early(view, t).is_none() && !acknowledged()).then_some(answer)
 }

@@ -86,6 +86,10 @@ fn a_package_is_named_only_where_it_belongs() {
         ("comfy_table::", &["report"]),
         ("serde_json::", &["report", "cli"]),
         ("clap::", &["cli"]),
+        ("clap_complete::", &["cli"]),
+        ("clap_mangen::", &["cli"]),
+        ("toml::", &["cli"]),
+        ("globset::", &["cli"]),
     ];
     let mut wrong = Vec::new();
     for (package, modules) in owners {

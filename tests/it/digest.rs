@@ -19,7 +19,7 @@ fn password(text: &str) -> Secret {
 }
 
 fn knowledge(text: &str) -> Knowledge {
-    Knowledge { passwords: Passwords::parse(text.as_bytes()).unwrap() }
+    Knowledge { passwords: Passwords::parse(text.as_bytes()).unwrap(), ..Knowledge::default() }
 }
 
 /// The findings when these passwords are given.

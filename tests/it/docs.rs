@@ -6,8 +6,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 10] =
-    ["check", "calls", "ladder", "show", "stats", "learn", "diff", "explain", "rules", "flows"];
+const COMMANDS: [&str; 13] = [
+    "check",
+    "calls",
+    "ladder",
+    "show",
+    "stats",
+    "learn",
+    "diff",
+    "explain",
+    "rules",
+    "flows",
+    "config",
+    "completions",
+    "man",
+];
 
 fn callflow(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callflow"));
@@ -186,7 +199,8 @@ fn examples(text: &str) -> Vec<String> {
 #[test]
 fn commands_in_code_blocks_work() {
     let mut run = 0;
-    for page in pages() {
+    // Those of docs/ci.md need a repository with captures and leave files in it: tests/it/recipes.rs.
+    for page in pages().into_iter().filter(|page| !page.ends_with("docs/ci.md")) {
         for example in examples(&read(&page)) {
             let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.out");
             let mut args: Vec<String> = example.split_whitespace().map(str::to_owned).collect();
