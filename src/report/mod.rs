@@ -16,6 +16,7 @@ mod narrate;
 #[cfg(test)]
 mod samples;
 pub mod show;
+mod shown;
 pub mod stats;
 mod style;
 pub mod table;

@@ -30,27 +30,30 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
 
 /// What is known of the participants beside their role: software, and what they were seen to do.
 pub fn participants(view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let profiles = profiles(view.call, &view.analysis.seen);
-    for (at, profile) in profiles.into_iter().enumerate().take(PARTICIPANTS) {
+    described(view).iter().try_for_each(|told| write!(out, "{}", style.paragraph(Paint::Dim, told, 2)))
+}
+
+/// "the proxy 192.0.2.1:5060: kamailio, on the route".
+pub(super) fn described(view: CallView<'_>) -> Vec<String> {
+    let profiles = profiles(view.call, &view.analysis.seen).into_iter().enumerate().take(PARTICIPANTS);
+    let told = profiles.filter_map(|(at, profile)| {
         let route = match profile.records_route {
             Some(true) => Some("on the route".to_owned()),
             Some(false) => Some("not on the route".to_owned()),
             None => None,
         };
         let facts: Vec<String> = profile.user_agent.into_iter().chain(route).collect();
-        if !facts.is_empty() {
-            let told = format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
-            write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
-        }
-    }
-    Ok(())
+        let told = || format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
+        (!facts.is_empty()).then(told)
+    });
+    told.collect()
 }
 
 /// Participants that are described; a flood has thousands.
 const PARTICIPANTS: usize = 12;
 
 /// The legs of a call that has several, each with why it belongs to the call.
-fn legs(view: CallView<'_>) -> Vec<String> {
+pub(super) fn legs(view: CallView<'_>) -> Vec<String> {
     let legs = &view.call.legs;
     let told = legs.iter().enumerate().map(|(at, leg)| {
         let id = words::leg_id(view, leg);
@@ -67,7 +70,7 @@ fn legs(view: CallView<'_>) -> Vec<String> {
 }
 
 /// Other calls that may be more legs of this one.
-fn related(view: CallView<'_>) -> Vec<String> {
+pub(super) fn related(view: CallView<'_>) -> Vec<String> {
     let told = view.call.related.iter().map(|related| {
         let rivalled = if related.rivalled { "; another call would do as well" } else { "" };
         format!("perhaps one call with call {}, {}{rivalled}", related.call + 1, words::tie(&related.tie))
@@ -90,21 +93,21 @@ pub(super) fn finding(
     writeln!(out, "{pad}{tag} {}", style.paint(Paint::Dim, finding.rule.name))?;
     write!(out, "{}", style.paragraph(Paint::Bold, &escape::prose(&finding.summary), indent + 2))?;
     write!(out, "{}", style.paragraph(Paint::Plain, &escape::prose(&finding.detail), indent + 2))?;
-    if let Some(missing) = finding.missing.as_ref().zip(view) {
-        let (missing, view) = missing;
-        let perhaps = if finding.verdict == Verdict::Open { "perhaps " } else { "" };
-        let why = finding.cause.map_or_else(String::new, |cause| format!(": {perhaps}{}", cause.words()));
-        let told = format!(
-            "Missing: {} from {} to {}{why}.",
-            escape::text(&missing.what),
-            words::party(view, missing.from),
-            words::party(view, missing.to)
-        );
+    if let Some(told) = view.and_then(|view| missing(finding, view)) {
         write!(out, "{}", style.paragraph(Paint::Plain, &told, indent + 2))?;
     }
     let basis = finding.rule.basis.join(", ");
     let facts: Vec<String> = [basis, frames(finding)].into_iter().filter(|fact| !fact.is_empty()).collect();
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), indent + 2))
+}
+
+/// "Missing: ACK from the caller 192.0.2.1:5060 to the callee 192.0.2.2:5060: never sent."
+pub(super) fn missing(finding: &Finding, view: CallView<'_>) -> Option<String> {
+    let missing = finding.missing.as_ref()?;
+    let perhaps = if finding.verdict == Verdict::Open { "perhaps " } else { "" };
+    let why = finding.cause.map_or_else(String::new, |cause| format!(": {perhaps}{}", cause.words()));
+    let (from, to) = (words::party(view, missing.from), words::party(view, missing.to));
+    Some(format!("Missing: {} from {from} to {to}{why}.", escape::text(&missing.what)))
 }
 
 /// A finding in a line or two.
@@ -173,7 +176,7 @@ fn flow_line(flow: &FlowMatch) -> Option<String> {
 }
 
 /// "frames 5, 6 and 12 more".
-fn frames(finding: &Finding) -> String {
+pub(super) fn frames(finding: &Finding) -> String {
     const TOLD: usize = 8;
     if finding.frames.is_empty() {
         return String::new();
