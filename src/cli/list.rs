@@ -41,7 +41,7 @@ pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, St
             heading(report, view, output.style, &mut output.out)?;
             participants(view, output.style, &mut output.out)?;
             writeln!(output.out)?;
-            draw(&Ladder::new(report, view), output.style, 2, &mut output.out)?;
+            draw::text(&Ladder::new(report, view), output.style, 2, &mut output.out)?;
             for finding in report.told_of(view) {
                 short_finding(finding, 2, output.style, &mut output.out)?;
             }

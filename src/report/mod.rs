@@ -3,6 +3,7 @@
 //! A format is one file that implements [`Format`] and one line in [`FORMATS`].
 
 pub mod diff;
+pub mod draw;
 pub mod escape;
 mod fingerprint;
 mod json;
@@ -11,7 +12,6 @@ mod json_capture;
 mod json_layout;
 mod json_metrics;
 pub mod ladder;
-mod ladder_text;
 mod narrate;
 #[cfg(test)]
 mod samples;
@@ -27,7 +27,6 @@ mod verdict;
 mod words;
 
 pub use json::{Json, Ndjson, write_document};
-pub use ladder_text::draw;
 pub use narrate::narrative;
 pub use style::{Paint, Style, count, shorten};
 pub use tell::{heading, participants, short_finding};
@@ -269,7 +268,7 @@ mod tests {
         stats::write_text(&report, Style::default(), &mut out).unwrap();
         for view in report.calls() {
             show::write(&report, view, None, Style::default(), &mut out).unwrap();
-            draw(&ladder::Ladder::new(&report, view), Style::default(), 0, &mut out).unwrap();
+            draw::text(&ladder::Ladder::new(&report, view), Style::default(), 0, &mut out).unwrap();
         }
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("\\x1b[2J"), "{text}");

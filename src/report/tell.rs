@@ -11,14 +11,9 @@ use std::io::{self, Write};
 
 /// Who asked whom for what, what came of it, and how it compares with its reference flow.
 pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let call = view.call;
     let title = format!("Call {}: {}", view.number + 1, words::story(view));
     write!(out, "{}", style.paragraph(Paint::Bold, &title, 0))?;
-    let mut facts = vec![words::outcome(view)];
-    facts.extend(words::timings(view));
-    facts.push(count(call.messages.len(), "message"));
-    facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
-    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 2))?;
+    write!(out, "{}", style.paragraph(Paint::Dim, &outline(view).join(style.glyphs().dot), 2))?;
     if let Some(told) = report.flow(view.number).and_then(flow_line) {
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
     }
@@ -26,6 +21,23 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
     }
     Ok(())
+}
+
+/// What came of a call and how long it took, a clause each.
+fn outline(view: CallView<'_>) -> Vec<String> {
+    let call = view.call;
+    let mut facts = vec![words::outcome(view)];
+    facts.extend(words::timings(view));
+    facts.push(count(call.messages.len(), "message"));
+    facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
+    facts
+}
+
+/// What came of a call, how long it took and how it compares with its reference flow, a clause each.
+pub(super) fn facts(report: &Report<'_>, view: CallView<'_>) -> Vec<String> {
+    let mut facts = outline(view);
+    facts.extend(report.flow(view.number).and_then(flow_line));
+    facts
 }
 
 /// What is known of the participants beside their role: software, and what they were seen to do.

@@ -1,0 +1,5 @@
+//! Drawings of a ladder.
+
+mod text;
+
+pub use text::text;
