@@ -6,6 +6,7 @@ pub mod diff;
 pub mod draw;
 pub mod escape;
 mod fingerprint;
+mod html;
 mod json;
 mod json_call;
 mod json_capture;
@@ -26,6 +27,7 @@ pub mod time;
 mod verdict;
 mod words;
 
+pub use html::Html;
 pub use json::{Json, Ndjson, write_document};
 pub use narrate::narrative;
 pub use style::{Paint, Style, count, shorten};
@@ -51,7 +53,7 @@ pub trait Format: Sync {
 }
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] = &[&Text, &Json, &Ndjson];
+pub static FORMATS: &[&dyn Format] = &[&Text, &Json, &Ndjson, &Html];
 
 /// The calls and findings that the user asked for.
 #[derive(Clone, Debug, Default)]
