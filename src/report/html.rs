@@ -118,12 +118,7 @@ fn blocks(calls: &[CallView<'_>]) -> Vec<usize> {
 }
 
 /// For each block two elements: what is told of its calls, and the text of their messages.
-fn write_blocks(
-    report: &Report<'_>,
-    calls: &[CallView<'_>],
-    blocks: &[usize],
-    out: &mut dyn Write,
-) -> io::Result<()> {
+fn write_blocks(report: &Report<'_>, calls: &[CallView<'_>], blocks: &[usize], out: &mut dyn Write) -> io::Result<()> {
     let mut rest = calls;
     for several in blocks.chunks(BLOCKS_AT_ONCE) {
         let parts: Vec<&[CallView<'_>]> = several.iter().map(|len| take(&mut rest, *len)).collect();
@@ -207,5 +202,145 @@ impl Formatter for InScript {
 impl From<Answer> for index::Verdict {
     fn from(answer: Answer) -> Self {
         Self { level: index::level_of(answer.paint), word: answer.word, rest: answer.rest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{self, Sample};
+    use super::*;
+    use std::io::Read;
+
+    fn page(sample: &Sample) -> String {
+        let mut out = Vec::new();
+        Html.write(&sample.report(), Style::default(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// The content of every element that starts with `start`.
+    fn elements<'a>(page: &'a str, start: &'a str, end: &'a str) -> Vec<&'a str> {
+        page.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
+    }
+
+    /// The content of the blocks of a class.
+    fn unpacked(page: &str, class: &str) -> Vec<String> {
+        let start = format!("<script type=\"text/plain\" class=\"{class}\">");
+        let blocks = elements(page, &start, "</script>");
+        let unpack = |packed: &&str| {
+            let mut text = String::new();
+            let bytes = Base64::decode_vec(packed).unwrap();
+            flate2::read::ZlibDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
+            text
+        };
+        blocks.iter().map(unpack).collect()
+    }
+
+    fn index(page: &str) -> serde_json::Value {
+        serde_json::from_str(elements(page, "id=\"index\">", "</script>")[0]).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_whole_and_loads_nothing() {
+        let page = page(&samples::two_proxies());
+        assert!(page.starts_with("<!doctype html>") && page.ends_with("</html>\n"));
+        for tag in ["html", "head", "body", "main", "header", "style", "title", "script"] {
+            let open = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(open, page.matches(&format!("</{tag}>")).count(), "{tag}");
+        }
+        assert!(!page.contains("{{") && !page.contains("src=") && !page.contains("<link") && !page.contains("url("));
+        let addresses: Vec<&str> = page.match_indices("://").map(|(at, _)| &page[at - 5..at]).collect();
+        assert_eq!(addresses, [" http"], "only the name of SVG");
+    }
+
+    #[test]
+    fn the_policy_allows_the_script_and_the_style_of_this_program_only() {
+        let page = page(&samples::two_proxies());
+        let style = elements(&page, "<style>", "</style>")[0];
+        let script = elements(&page, "<script>", "</script>")[0];
+        assert!(page.contains(&format!("script-src '{}'; style-src '{}'", hash(script), hash(style))));
+        assert!(page.contains("default-src 'none'"));
+        for word in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function(", "</", "<!--"] {
+            assert!(!SCRIPT.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn no_value_of_a_message_becomes_markup() {
+        let evil = "</script></title><img src=x onerror=alert(1)><!--<script>&lt;\"'\u{2028}";
+        let page = page(&samples::full_of(evil));
+        assert!(!page.contains("<img") && !page.contains("<!--"));
+        let blocks = elements(&page, "class=\"told\">", "<").len();
+        assert_eq!(page.matches("<script").count(), 2 + 2 * blocks);
+        assert_eq!(page.matches("</title>").count(), 1);
+        let held = unpacked(&page, "texts").concat();
+        assert!(
+            held.contains("Subject: </script></title><img src=x onerror=alert(1)><!--<script>&lt;\"'\\u{2028}"),
+            "{held}"
+        );
+        let from = index(&page)["calls"]["from"][0].as_str().unwrap().to_owned();
+        assert!(from.starts_with("</script></title><img src=x"), "{from}");
+    }
+
+    #[test]
+    fn secrets_of_credentials_stay_out() {
+        let page = page(&samples::wrong_password());
+        let texts = unpacked(&page, "texts").concat();
+        assert!(texts.contains("response=\"***\""), "{texts}");
+        assert!(!texts.contains("response=\"0") && !texts.contains("cnonce=\"0"), "{texts}");
+    }
+
+    #[test]
+    fn calls_messages_and_findings_have_their_places() {
+        let page = page(&samples::wrong_password());
+        let index = index(&page);
+        let blocks: u64 = index["blocks"].as_array().unwrap().iter().map(|held| held.as_u64().unwrap()).sum();
+        assert_eq!(blocks, 2);
+        assert_eq!(index["calls"]["n"].as_array().unwrap().len(), 2);
+        assert_eq!(index["problems"][0]["calls"], 2);
+        let told: serde_json::Value = serde_json::from_str(&unpacked(&page, "told")[0]).unwrap();
+        let texts = unpacked(&page, "texts");
+        let texts: Vec<&str> = texts[0].split(detail::BETWEEN_CALLS).collect();
+        for (call, text) in told.as_array().unwrap().iter().zip(&texts) {
+            assert_eq!(call["messages"].as_array().unwrap().len(), text.split('\u{1e}').count() - 1);
+            assert_eq!(call["ladder"]["findings"][0]["summary"], call["findings"][0]["summary"]);
+            assert!(text.contains("REGISTER sip:"), "{text}");
+        }
+        assert_eq!(texts.len(), 2);
+    }
+
+    #[test]
+    fn blocks_hold_all_calls_in_order_and_end_when_full() {
+        let sample = samples::two_proxies();
+        let report = sample.report();
+        let two: Vec<CallView<'_>> = report.calls().collect();
+        let many: Vec<CallView<'_>> = two.iter().copied().cycle().take(50).collect();
+        let held = blocks(&many);
+        assert_eq!(held.iter().sum::<usize>(), 50);
+        assert!(held.len() > 1 && held[0] * (two[0].call.messages.len() + 1) >= BLOCK_MESSAGES);
+        assert!(blocks(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_same_bytes_come_from_any_number_of_threads() {
+        let sample = samples::two_proxies();
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| page(&sample))
+        };
+        assert_eq!(with(1), with(4));
+    }
+
+    #[test]
+    fn a_message_takes_less_than_it_took_on_the_wire() {
+        let sample = samples::two_proxies();
+        let page = page(&sample);
+        let packed: usize = ["told", "texts"]
+            .iter()
+            .map(|class| {
+                elements(&page, &format!("class=\"{class}\">"), "<").iter().map(|data| data.len()).sum::<usize>()
+            })
+            .sum();
+        let wire: usize = sample.analysis.seen.iter().map(|seen| seen.message.raw().len()).sum();
+        assert!(packed < wire / 2, "{packed} of {wire}");
     }
 }

@@ -61,14 +61,14 @@ async function callPage(call, list, go, leave) {
   const [before, after] = [list.neighbour(call, -1), list.neighbour(call, 1)];
   const turn = (to, text, label) => html("button", { type: "button", disabled: !to, "aria-label": label, click: () => to && go(to) }, text);
   const bar = leave && html("nav", { class: "bar", "aria-label": "Calls" }, html("button", { type: "button", class: "back", click: leave }, "← All calls"),
-    html("span", { class: "dim" }, `Call ${call.n}`), turn(before, "‹ previous", "Previous call ([)"), turn(after, "next ›", "Next call (])"));
+    turn(before, "‹ previous", "Previous call ([)"), turn(after, "next ›", "Next call (])"));
   const heading = html("h2", { tabindex: -1 }, mark(call.level), `Call ${call.n}: ${ladder.title}`);
   const notes = told.notes.length > 0 && html("details", { class: "about" }, html("summary", {}, "Who took part"), html("ul", {}, ...told.notes.map((text) => html("li", {}, text))));
   const element = html("article", { class: "call" }, bar, heading, html("p", { class: "facts" }, [...ladder.facts, told.when].filter((fact, at, all) => all.indexOf(fact) === at).join(" · ")),
     html("div", { class: "columns" },
       html("section", { class: "drawn", "aria-label": "Ladder" }, drawing.element, html("p", { class: "hint" }, "Click an arrow, or use j and k, to read its message. Dashed: not in the capture.")),
       html("div", { class: "words" }, panel,
-        html("section", { "aria-labelledby": "story" }, html("h3", { id: "story" }, "What happened"), html("p", { class: "story" }, told.story)),
+        html("section", { class: "happened", "aria-labelledby": "story" }, html("h3", { id: "story" }, "What happened"), html("p", { class: "story" }, told.story)),
         loud.length > 0 ? html("section", { "aria-labelledby": "found" }, html("h3", { id: "found" }, "What was found"), ...loud.map(card)) : html("p", { class: "fine" }, "No fault found in this call."),
         quiet.length > 0 && html("details", { class: "notes" }, html("summary", {}, "Notes on what is legal but unusual"), ...quiet.map(card)),
         flow && html("p", { class: "dim" }, `Compared with ${ladder.flow} ${flow.title}${flow.section ? ` (${flow.section})` : ""}.`), notes)), tip);

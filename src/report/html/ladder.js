@@ -34,6 +34,11 @@ function cut(text, room, font) {
   return `${text.slice(0, low).trimEnd()}…`;
 }
 
+/** The long text where there is room for it, else the short one. */
+function shortest(long, short, room, font) {
+  return widthOf(long, font) <= room ? long : cut(short, room, font);
+}
+
 /** What stands on an arrow: its label, and in a word what it carries. */
 function arrowText(arrow) {
   const marks = [];
@@ -74,10 +79,10 @@ function drawLadder(ladder, pick, hover) {
     if (!width) return;
     drawn = width;
     const style = getComputedStyle(element);
-    const font = `13px ${style.fontFamily}`;
+    const font = `550 13px ${style.fontFamily}`;
     const small = `12px ${style.fontFamily}`;
     const isNarrow = width < 520;
-    const margin = isNarrow ? 74 : 150;
+    const margin = isNarrow ? 74 : 136;
     const lane = Math.min(360, Math.max(isNarrow ? 120 : 150, (width - margin - 8) / ladder.lanes.length));
     const x = (at) => margin + lane * (at + 0.5);
     const right = margin + lane * ladder.lanes.length;
@@ -100,7 +105,7 @@ function drawLadder(ladder, pick, hover) {
       const way = a < b || isLoop ? 1 : -1;
       const line = y + 24;
       const slant = row.crosses === null ? 0 : 10;
-      const room = isLoop ? lane - 30 : Math.abs(b - a) - 18;
+      const room = isLoop ? lane - 30 : Math.abs(b - a) + 12;
       const classes = ["arrow", row.paint, row.ghost && "ghost", row.response && "response"].filter(Boolean).join(" ");
       const shaft = isLoop ? `M${a} ${line - 6} h26 v12 h-22` : `M${a} ${line} L${b - way * 3} ${line + slant}`;
       const end = isLoop ? [a, line + 6, -1] : [b, line + slant, way];
@@ -116,12 +121,12 @@ function drawLadder(ladder, pick, hover) {
       const node = svg("g", { class: classes, role: "button", tabindex: -1, "aria-label": label, "data-row": at,
         click: () => choose(at), mouseenter: () => hover(row, node), mouseleave: () => hover(), focus: () => hover(row, node), blur: () => hover() },
         svg("rect", { class: "hit", x: 0, y, width: Math.max(right, width - 1), height }),
-        row.seconds !== null && svg("text", { class: "time", x: isNarrow ? 48 : 62, y: line + 4 }, row.seconds.toFixed(3)),
-        row.frame !== null && !isNarrow && svg("text", { class: "frame", x: 104, y: line + 4 }, String(row.frame)),
-        svg("text", { class: row.step === "+" ? "step extra" : "step", x: isNarrow ? 54 : 114, y: line + 4 }, row.step),
+        row.seconds !== null && svg("text", { class: "time", x: isNarrow ? 48 : 54, y: line + 4 }, row.seconds.toFixed(3)),
+        row.frame !== null && !isNarrow && svg("text", { class: "frame", x: 94, y: line + 4 }, String(row.frame)),
+        svg("text", { class: row.step === "+" ? "step extra" : "step", x: isNarrow ? 54 : 102, y: line + 4 }, row.step),
         isInterleaved && row.exchange && svg("text", { class: "exchange", x: x(row.from) - way * 6, y: line + 4, "text-anchor": way > 0 ? "end" : "start" }, row.exchange.id),
         svg("path", { class: "shaft", d: shaft }), svg("path", { class: "tip", d: tip }),
-        svg("text", { class: "label", x: center, y: line - 7, "text-anchor": isLoop ? "start" : "middle" }, cut(arrowText(row), room, font)),
+        svg("text", { class: "label", x: center, y: line - 7, "text-anchor": isLoop ? "start" : "middle" }, shortest(arrowText(row), row.label, room, font)),
         ...notes.map((note, n) => svg("text", { class: `note ${note.finding === null ? note.paint : paintLevel(note)}${note.finding === null ? "" : " finding"}`, x: noteX, y: line + slant + LINE * (n + 1), "text-anchor": "middle" }, note.text)));
       groups.set(at, node);
       return { node, height };
@@ -194,8 +199,8 @@ function drawLadder(ladder, pick, hover) {
     chosen = at;
     mark(at);
     if (takesFocus) node.focus({ preventScroll: true });
-    bringIntoView(node);
     pick(at, ladder.rows[at]);
+    bringIntoView(node);
   }
 
   function bringIntoView(node) {
