@@ -1,10 +1,11 @@
 //! A ladder drawn with characters. Lanes share the width of the terminal: with room enough labels stand
 //! on their arrows, with many lanes beside them, and with very many the lanes become a list.
 
+use super::Drawing;
 use crate::report::escape;
 use crate::report::ladder::{Arrow, Ladder, MediaState, Row};
 use crate::report::style::{Glyphs, Paint, Style, columns, shorten, wrap};
-use crate::report::time;
+use crate::report::{tell, time};
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthChar;
 
@@ -20,6 +21,37 @@ const LABELS: usize = 34;
 const LIST_MIN: usize = 10;
 /// Fewest columns right of the lanes that are worth writing notes in.
 const NOTES: usize = 26;
+
+/// Text for a terminal, with what is known of the call.
+#[derive(Debug)]
+pub(super) struct Text;
+
+impl Drawing for Text {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn help(&self) -> &'static str {
+        "for a terminal of any width"
+    }
+
+    fn extension(&self) -> &'static str {
+        "txt"
+    }
+
+    fn between(&self) -> &'static str {
+        "\n"
+    }
+
+    fn draw(&self, sheet: &super::Sheet<'_>, _page: usize, out: &mut dyn Write) -> io::Result<()> {
+        let (report, view, style) = (sheet.report, sheet.view, sheet.style);
+        tell::heading(report, view, style, out)?;
+        tell::participants(view, style, out)?;
+        writeln!(out)?;
+        text(&sheet.ladder, style, 2, out)?;
+        report.told_of(view).try_for_each(|finding| tell::short_finding(finding, 2, style, out))
+    }
+}
 
 /// Draws `ladder`, each line indented by `indent` columns and none wider than the style allows.
 pub fn text(ladder: &Ladder, style: Style, indent: usize, out: &mut dyn Write) -> io::Result<()> {

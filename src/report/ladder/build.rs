@@ -395,7 +395,8 @@ fn auth(message: &Message) -> Option<Auth> {
 fn paint_of(status: Option<u16>) -> Paint {
     match status {
         Some(200..=299) => Paint::Good,
-        Some(401 | 407) | None => Paint::Plain,
+        Some(401 | 407) => Paint::Info,
+        None => Paint::Plain,
         Some(400..) => Paint::Warning,
         Some(_) => Paint::Plain,
     }
