@@ -1,7 +1,7 @@
 //! Where everything of a picture stands, in pixels: measured first, drawn afterwards, so that nothing overlaps.
 
 use super::measure::{bold, regular, wrap};
-use crate::report::ladder::{Arrow, Ladder, Row};
+use crate::report::ladder::{Arrow, Ladder, Note, Row};
 use crate::report::time;
 use std::ops::Range;
 
@@ -17,10 +17,10 @@ pub(super) const PAD: usize = 24;
 const AGAIN: usize = 40;
 /// Widest text in the box that names a lane.
 const TITLE: usize = 170;
-/// Width of the column of notes.
-const NOTES: usize = 300;
+/// Most pixels of a note in a line.
+const NOTES: usize = 290;
 /// Labels on a hop may widen it so far; with many lanes less.
-const LABEL_MOST: [usize; 2] = [260, 150];
+const LABEL_MOST: [usize; 2] = [300, 150];
 /// Lanes from which on there are many.
 const MANY: usize = 7;
 /// Least distance of two lanes.
@@ -99,10 +99,9 @@ impl<'a> Layout<'a> {
         let head = lanes.iter().map(|lane| lane.lines.len()).max().unwrap_or(1) * (LINE - 2) + 14;
         let right = lanes.last().map_or(PAD, |lane| lane.x + lane.width / 2);
         let looped = looped(ladder, &lanes);
-        let has_notes =
-            ladder.rows[rows.clone()].iter().any(|row| matches!(row, Row::Arrow(arrow) if !arrow.notes.is_empty()));
-        let notes = has_notes.then_some(right.max(looped) + PAD / 2);
-        let width = notes.map_or(right.max(looped), |x| x + NOTES) + PAD;
+        let noted = notes(&ladder.rows[rows.clone()]);
+        let notes = (noted > 0).then_some(right.max(looped) + PAD / 2);
+        let width = notes.map_or(right.max(looped), |x| x + noted) + PAD;
         let width = width.max(WIDTH);
         let mut layout = Self {
             ladder,
@@ -184,8 +183,7 @@ impl<'a> Layout<'a> {
         placed.label = label(arrow, room.max(60));
         placed.y = placed.label.len() * LINE + 8;
         for (at, note) in arrow.notes.iter().enumerate() {
-            let size = if note.finding.is_some() { LABEL } else { SMALL };
-            placed.notes.extend(wrap(&note.text, NOTES - 18, size).into_iter().map(|line| (at, line)));
+            placed.notes.extend(note_lines(note).into_iter().map(|(line, _)| (at, line)));
         }
         let slope = if arrow.again.is_some() { 6 } else { 0 };
         let own = placed.y + 9 + slope + if arrow.from == arrow.to { 10 } else { 0 };
@@ -233,6 +231,25 @@ fn label(arrow: &Arrow, room: usize) -> Vec<Vec<Piece>> {
     lines
 }
 
+/// The lines of a note, each with its pixels.
+fn note_lines(note: &Note) -> Vec<(String, usize)> {
+    let size = if note.finding.is_some() { LABEL } else { SMALL };
+    let with_width = |line: String| {
+        let wide = bold(&line, size);
+        (line, wide)
+    };
+    wrap(&note.text, NOTES, size).into_iter().map(with_width).collect()
+}
+
+/// How wide the notes are.
+fn notes(rows: &[Row]) -> usize {
+    let of_row = |row: &Row| match row {
+        Row::Arrow(arrow) => arrow.notes.iter().flat_map(note_lines).map(|(_, wide)| wide).max(),
+        _ => None,
+    };
+    rows.iter().filter_map(of_row).max().unwrap_or(0)
+}
+
 fn columns(ladder: &Ladder) -> Columns {
     let widest = |name: &str, text: &dyn Fn(&Arrow) -> String| {
         let all = ladder.arrows().map(|(_, arrow)| regular(&text(arrow), SMALL)).max().unwrap_or(0);
@@ -258,10 +275,11 @@ fn lanes(ladder: &Ladder, left: usize) -> Vec<LaneBox> {
     let mut gaps = vec![GAP[many]; n];
     for (_, arrow) in ladder.arrows() {
         let (low, high) = (arrow.from.min(arrow.to), arrow.from.max(arrow.to));
-        let wide = bold(&arrow.text(), LABEL) + if arrow.ghost { bold("missing: ", LABEL) } else { 0 };
+        let marks = arrow.marks().len() * bold(" ", LABEL);
+        let wide = bold(&arrow.text(), LABEL) + marks + if arrow.ghost { bold("missing: ", LABEL) } else { 0 };
         // Of messages on one hop; those that pass lanes find room on their way.
         if let Some(gap) = gaps.get_mut(low).filter(|_| high <= low + 1) {
-            let extra = if low == high { LOOP + 10 } else { AROUND + 4 };
+            let extra = if low == high { LOOP + 10 } else { AROUND + 12 };
             let both = arrow.crosses.and_then(|other| match ladder.rows.get(other) {
                 Some(Row::Arrow(other)) => Some(bold(&other.text(), LABEL) + AROUND),
                 _ => None,

@@ -1,6 +1,7 @@
 //! How wide text may get in a picture. Which font a viewer takes is not known; each character counts as wide as
 //! in the widest of those that it may be, so that nothing overlaps.
 
+use crate::report::style::words;
 use unicode_width::UnicodeWidthChar;
 
 /// Thousandths of the font size, from U+0020 to U+007E: the larger of DejaVu Sans Bold and Inter SemiBold.
@@ -36,12 +37,12 @@ fn advance(c: char) -> usize {
     }
 }
 
-/// `text` broken at spaces into lines of at most `room` pixels at `size`; words that are longer are broken.
+/// `text` broken at spaces, numbers not from their units, into lines of at most `room` pixels at `size`; words that are longer are broken.
 pub(super) fn wrap(text: &str, room: usize, size: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
     let gap = bold(" ", size);
-    for word in text.split(' ').filter(|word| !word.is_empty()) {
+    for word in &words(text) {
         let wide = bold(word, size);
         let Some(line) = lines.last_mut() else { break };
         if used > 0 && used + gap + wide <= room {

@@ -152,7 +152,7 @@ fn escape(text: &str) -> String {
 
 /// Text of lines that know no entity codes.
 fn plain(text: &str) -> String {
-    text.replace([';', '#', '<', '>', '{', '}', '%'], " ")
+    text.replace(';', ",").replace(['#', '<', '>', '{', '}', '%'], " ")
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ mod plantuml;
 mod png;
 mod style;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod text;
 mod xml;
 

@@ -39,7 +39,7 @@ text{font-family:Inter,'Segoe UI',Roboto,'Helvetica Neue',Arial,'Liberation Sans
 .band-talk{fill:#1a7f37;fill-opacity:.07}.band-early{fill:#0969da;fill-opacity:.06}.band-hold{fill:#59636e;fill-opacity:.1}\
 .bar-talk{fill:#dafbe1;stroke:#4ac26b}.bar-early{fill:#ddf4ff;stroke:#54aeff}.bar-hold{fill:#eaeef2;stroke:#afb8c1}\
 .m-talk{fill:#116329}.m-early{fill:#0550ae}.m-hold{fill:#424a53}\
-.pause{fill:#fff;fill-opacity:.85}\
+.pause{fill:#fff;fill-opacity:.7}\
 .leg{font-size:11px;font-weight:600}\
 ";
 

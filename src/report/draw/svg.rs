@@ -1,7 +1,7 @@
 //! A picture of a ladder as SVG: sharp at any size, light or dark as the viewer likes it, and each arrow says in
 //! words what it is.
 
-use super::layout::{LINE, LOOP, Layout, PAD, Placed, SMALL};
+use super::layout::{LINE, LOOP, Layout, PAD, Piece, Placed, SMALL};
 use super::xml::escape;
 use super::{Drawing, Sheet, details, measure, style, told};
 use crate::report::ladder::{Arrow, Auth, Ladder, MediaState, Row};
@@ -289,7 +289,7 @@ impl Canvas<'_, '_> {
         let foot = if placed.crosses.is_some() { start } else { placed.y };
         for (at, line) in placed.label.iter().enumerate() {
             let y = foot - 6 - (lines - 1 - at) * LINE;
-            self.label(line, anchor, y)?;
+            self.label(line, anchor, y, arrow.from.abs_diff(arrow.to) > 1)?;
         }
         Ok(())
     }
@@ -299,8 +299,10 @@ impl Canvas<'_, '_> {
         self.layout.placed.get(row.checked_sub(first)?)
     }
 
-    fn label(&mut self, line: &[(&'static str, String)], (anchor, x): (&str, usize), y: usize) -> fmt::Result {
-        write!(self.out, "<text class=\"halo\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">")?;
+    /// One line of a label; where lanes pass behind it, with room around it.
+    fn label(&mut self, line: &[Piece], (anchor, x): (&str, usize), y: usize, over_lanes: bool) -> fmt::Result {
+        let class = if over_lanes { "label halo" } else { "label" };
+        write!(self.out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">")?;
         for (at, (class, text)) in line.iter().enumerate() {
             let gap = if at > 0 { "\u{a0}\u{a0}" } else { "" };
             write!(self.out, "<tspan class=\"{class}\">{gap}{}</tspan>", escape(text))?;
@@ -332,7 +334,7 @@ impl Canvas<'_, '_> {
         )?;
         let lines = placed.label.len();
         for (at, line) in placed.label.iter().enumerate() {
-            self.label(line, ("start", x + LOOP), (y + 6).saturating_sub((lines - 1 - at) * LINE))?;
+            self.label(line, ("start", x + LOOP), (y + 6).saturating_sub((lines - 1 - at) * LINE), false)?;
         }
         Ok(())
     }
