@@ -176,6 +176,20 @@ fn five_thousand_messages_take_ten_times_what_five_hundred_take() {
 }
 
 #[test]
+fn lanes_merge_and_wrap_with_the_width_of_the_terminal() {
+    for lanes in [2, 3, 5, 12, 30] {
+        let mut all = String::new();
+        for width in [60, 100, 200] {
+            let mut out = Vec::new();
+            text(&wide(lanes), Style { width, ..Style::default() }, 0, &mut out).unwrap();
+            all.push_str(&String::from_utf8(out).unwrap());
+            all.push('\n');
+        }
+        insta::assert_snapshot!(format!("{lanes}-lanes.text"), all);
+    }
+}
+
+#[test]
 fn twelve_lanes_fit_one_picture() {
     let ladder = wide(12);
     insta::assert_snapshot!(svg::picture(&ladder, 0..ladder.rows.len(), "", true));
