@@ -5,6 +5,7 @@ mod catalog;
 mod check;
 mod diff;
 mod follow;
+mod ladder;
 mod learn;
 mod list;
 mod output;
@@ -82,7 +83,7 @@ fn command(cli: &Cli) -> Status {
     let result = match &cli.command {
         Command::Check(args) => check::check(args, cli.screen),
         Command::Calls(args) => list::calls(args, cli.screen),
-        Command::Ladder(args) => list::ladder(args, cli.screen),
+        Command::Ladder(args) => ladder::ladder(args, cli.screen),
         Command::Show(args) => list::show(args, cli.screen),
         Command::Stats(args) => list::stats(args, cli.screen),
         Command::Explain(args) => catalog::explain(args, cli.screen),

@@ -249,7 +249,7 @@ mod tests {
         }
         assert!(!page.contains("{{") && !page.contains("src=") && !page.contains("<link") && !page.contains("url("));
         let addresses: Vec<&str> = page.match_indices("://").map(|(at, _)| &page[at - 5..at]).collect();
-        assert_eq!(addresses, [" http"], "only the name of SVG");
+        assert_eq!(addresses, ["\"http"], "only the name of SVG");
     }
 
     #[test]
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn no_value_of_a_message_becomes_markup() {
         let evil = "</script></title><img src=x onerror=alert(1)><!--<script>&lt;\"'\u{2028}";
-        let page = page(&samples::full_of(evil));
+        let page = page(&samples::named(evil));
         assert!(!page.contains("<img") && !page.contains("<!--"));
         let blocks = elements(&page, "class=\"told\">", "<").len();
         assert_eq!(page.matches("<script").count(), 2 + 2 * blocks);
@@ -277,8 +277,8 @@ mod tests {
             held.contains("Subject: </script></title><img src=x onerror=alert(1)><!--<script>&lt;\"'\\u{2028}"),
             "{held}"
         );
-        let from = index(&page)["calls"]["from"][0].as_str().unwrap().to_owned();
-        assert!(from.starts_with("</script></title><img src=x"), "{from}");
+        let id = index(&page)["calls"]["call_id"][0].as_str().unwrap().to_owned();
+        assert!(id.starts_with("</script></title><img src=x"), "{id}");
     }
 
     #[test]

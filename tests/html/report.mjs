@@ -73,8 +73,8 @@ await test("a wrong header is marked and says what was expected", hostile, DESK,
   await page.goto(`${hostile}#call=1&row=1`);
   await page.reload();
   await until(page, () => document.querySelector(".raw mark"));
-  assert.equal(await text(page, ".raw mark"), "x1");
-  assert.match(await text(page, ".raw .fault"), /^Expires: expected .*RFC 3261/);
+  assert.ok((await texts(page, ".raw mark")).includes("x1"));
+  assert.match((await texts(page, ".raw .fault")).join("\n"), /^Expires: expected .*RFC 3261/m);
 });
 
 await test("the table sorts, filters, and only rows on the screen exist", hostile, DESK, async (page) => {

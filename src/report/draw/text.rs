@@ -1,10 +1,11 @@
 //! A ladder drawn with characters. Lanes share the width of the terminal: with room enough labels stand
 //! on their arrows, with many lanes beside them, and with very many the lanes become a list.
 
+use super::Drawing;
 use crate::report::escape;
-use crate::report::ladder::{Arrow, Ladder, MediaState, Row};
+use crate::report::ladder::{Arrow, Ladder, Lane, MediaState, Row};
 use crate::report::style::{Glyphs, Paint, Style, columns, shorten, wrap};
-use crate::report::time;
+use crate::report::{tell, time};
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthChar;
 
@@ -16,10 +17,46 @@ const PITCH_MAX: usize = 40;
 const NARROW: std::ops::RangeInclusive<usize> = 4..=12;
 /// Widest column of labels beside narrow lanes.
 const LABELS: usize = 34;
+/// Most columns of names of lanes, and fewest lines of them that are worth several.
+const NAMES: usize = 4;
+const FEW_NAMES: usize = 6;
+/// Narrowest such column, in which labels wrap.
+const LABELS_MIN: usize = 14;
 /// Fewest columns of a label, however narrow the terminal.
 const LIST_MIN: usize = 10;
 /// Fewest columns right of the lanes that are worth writing notes in.
 const NOTES: usize = 26;
+
+/// Text for a terminal, with what is known of the call.
+#[derive(Debug)]
+pub(super) struct Text;
+
+impl Drawing for Text {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn help(&self) -> &'static str {
+        "for a terminal of any width"
+    }
+
+    fn extension(&self) -> &'static str {
+        "txt"
+    }
+
+    fn between(&self) -> &'static str {
+        "\n"
+    }
+
+    fn draw(&self, sheet: &super::Sheet<'_>, _page: usize, out: &mut dyn Write) -> io::Result<()> {
+        let (report, view, style) = (sheet.report, sheet.view, sheet.style);
+        tell::heading(report, view, style, out)?;
+        tell::participants(view, style, out)?;
+        writeln!(out)?;
+        text(&sheet.ladder, style, 2, out)?;
+        report.told_of(view).try_for_each(|finding| tell::short_finding(finding, 2, style, out))
+    }
+}
 
 /// Draws `ladder`, each line indented by `indent` columns and none wider than the style allows.
 pub fn text(ladder: &Ladder, style: Style, indent: usize, out: &mut dyn Write) -> io::Result<()> {
@@ -135,12 +172,13 @@ impl<'a> Sheet<'a> {
         };
         let arrows = || self.ladder.arrows().map(|(_, arrow)| arrow);
         let longest = arrows().map(|arrow| columns(&arrow.text())).max().unwrap_or(0).min(LABELS);
-        let narrow = width.saturating_sub(left + longest + 4) / n.max(1);
-        if narrow >= *NARROW.start() {
+        let room = width.saturating_sub(left + 4);
+        let labels = longest.min(room.saturating_sub(n * NARROW.start()));
+        if n > 0 && labels >= longest.min(LABELS_MIN) {
             self.shape = Shape::Narrow;
-            self.labels = longest;
-            let pitch = narrow.min(*NARROW.end());
-            self.lanes = (0..n).map(|lane| left + longest + 3 + lane * pitch).collect();
+            self.labels = labels;
+            let pitch = ((room - labels) / n).min(*NARROW.end());
+            self.lanes = (0..n).map(|lane| left + labels + 3 + lane * pitch).collect();
         } else {
             self.labels = arrows().map(|arrow| prefix(arrow) + columns(&arrow.text())).max().unwrap_or(0);
             self.labels = self.labels.min(width.saturating_sub(left).max(LIST_MIN));
@@ -166,11 +204,7 @@ impl<'a> Sheet<'a> {
         if self.shape == Shape::Wide {
             return self.titles(&columns_named, out);
         }
-        for (at, lane) in self.ladder.lanes.iter().enumerate() {
-            let line =
-                format!("{:indent$}{:>2} = {}  {}", "", at + 1, lane.title(), lane.part, indent = self.margin.indent);
-            writeln!(out, "{}", self.style.paint(Paint::Bold, line.trim_end()))?;
-        }
+        self.names(out)?;
         let mut line = Line::new(self);
         line.put(0, &columns_named, Paint::Dim);
         let pitch = self.lanes.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(0);
@@ -179,6 +213,23 @@ impl<'a> Sheet<'a> {
             line.put(*x, if columns(&named) < pitch { &named } else { &number }, Paint::Bold);
         }
         line.write(out)
+    }
+
+    /// What the numbers of the lanes stand for, in as many columns as fit.
+    fn names(&self, out: &mut dyn Write) -> io::Result<()> {
+        let name = |(at, lane): (usize, &Lane)| format!("{:>2} = {}  {}", at + 1, lane.title(), lane.part);
+        let names: Vec<String> = self.ladder.lanes.iter().enumerate().map(name).collect();
+        let widest = names.iter().map(|name| columns(name.trim_end())).max().unwrap_or(0) + 3;
+        let side_by_side = ((self.style.width + 3).saturating_sub(self.margin.indent) / widest).clamp(1, NAMES);
+        let lines = names.len().div_ceil(side_by_side).max(FEW_NAMES);
+        for at in 0..lines.min(names.len()) {
+            let mut line = Line::new(self);
+            for (column, name) in names.iter().skip(at).step_by(lines).enumerate() {
+                line.put(self.margin.indent + column * widest, name.trim_end(), Paint::Bold);
+            }
+            line.write(out)?;
+        }
+        Ok(())
     }
 
     /// Addresses and parts above their lifelines.
@@ -454,7 +505,7 @@ impl<'a> Line<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::ladder::{Lane, Note};
+    use crate::report::ladder::Note;
     use std::time::Duration;
 
     fn arrow(from: usize, to: usize, label: &str) -> Arrow {

@@ -83,7 +83,7 @@ async function callPage(call, list, go, leave) {
       else if (event.key === "ArrowUp" || event.key === "k") drawing.move(-1);
       else if ((event.key === "Enter" || event.key === " ") && event.target.dataset?.row) {
         drawing.choose(Number(event.target.dataset.row));
-        panel.querySelector(".raw, h3")?.focus();
+        (panel.querySelector(".raw") ?? panel.querySelector("h3")).focus();
       } else if (event.key === "Escape" && panel.classList.contains("open")) release();
       else if (event.key === "Escape" && leave) leave();
       else if (event.key === "[" && before && leave) go(before);

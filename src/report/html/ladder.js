@@ -125,7 +125,7 @@ function drawLadder(ladder, pick, hover) {
         row.frame !== null && !isNarrow && svg("text", { class: "frame", x: 94, y: line + 4 }, String(row.frame)),
         svg("text", { class: row.step === "+" ? "step extra" : "step", x: isNarrow ? 54 : 102, y: line + 4 }, row.step),
         isInterleaved && row.exchange && svg("text", { class: "exchange", x: x(row.from) - way * 6, y: line + 4, "text-anchor": way > 0 ? "end" : "start" }, row.exchange.id),
-        svg("path", { class: "shaft", d: shaft }), svg("path", { class: "tip", d: tip }),
+        svg("path", { class: "shaft", d: shaft }), svg("path", { class: "point", d: tip }),
         svg("text", { class: "label", x: center, y: line - 7, "text-anchor": isLoop ? "start" : "middle" }, shortest(arrowText(row), row.label, room, font)),
         ...notes.map((note, n) => svg("text", { class: `note ${note.finding === null ? note.paint : paintLevel(note)}${note.finding === null ? "" : " finding"}`, x: noteX, y: line + slant + LINE * (n + 1), "text-anchor": "middle" }, note.text)));
       groups.set(at, node);

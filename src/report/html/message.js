@@ -44,7 +44,7 @@ function messagePanel(call, told, texts, row, only, goTo) {
   const findings = row.notes.filter((note) => note.finding !== null).map((note) => told.findings[note.finding]);
   if (!message) {
     const [from, to] = [row.from, row.to].map((at) => `${ladder.lanes[at].part} ${ladder.lanes[at].address}`.trim());
-    return [html("h3", {}, `${row.label}: not in the capture`), html("p", { class: "way" }, `from ${from} to ${to}`), step && html("p", { class: "dim" }, step),
+    return [html("h3", { tabindex: -1 }, `${row.label}: not in the capture`), html("p", { class: "way" }, `from ${from} to ${to}`), step && html("p", { class: "dim" }, step),
       ...row.notes.filter((note) => note.finding === null).map((note) => html("p", {}, note.text)), ...findings.map((finding) => findingLine(finding))];
   }
   const [from, to, transport] = message.way;

@@ -395,7 +395,8 @@ fn auth(message: &Message) -> Option<Auth> {
 fn paint_of(status: Option<u16>) -> Paint {
     match status {
         Some(200..=299) => Paint::Good,
-        Some(401 | 407) | None => Paint::Plain,
+        Some(401 | 407) => Paint::Info,
+        None => Paint::Plain,
         Some(400..) => Paint::Warning,
         Some(_) => Paint::Plain,
     }
@@ -495,7 +496,7 @@ mod tests {
     #[test]
     fn copies_fold_and_a_finding_marks_the_ghost_of_the_flow() {
         let ladder = ladder(&samples::ack_never());
-        let told = ["INVITE [PCMU]", "180 Ringing", "200 OK (INVITE) [PCMU] (x5)", "ACK"];
+        let told = ["INVITE [PCMU]", "180 Ringing", "200 OK (INVITE) [PCMU] (x5)", "ACK", "media PCMU"];
         assert_eq!(labels(&ladder), told);
         let Row::Arrow(ack) = &ladder.rows[3] else { panic!("no arrow") };
         assert!(ack.ghost && ack.step == "F4" && ack.paint == Paint::Error);
