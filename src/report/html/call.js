@@ -57,7 +57,6 @@ async function callPage(call, list, go, leave) {
     const at = rowOfFinding(told.findings.indexOf(finding));
     return findingCard(finding, at >= 0 ? () => drawing.choose(at, true) : null);
   };
-  const flow = index.flows[ladder.flow];
   const [before, after] = [list.neighbour(call, -1), list.neighbour(call, 1)];
   const turn = (to, text, label) => html("button", { type: "button", disabled: !to, "aria-label": label, click: () => to && go(to) }, text);
   const bar = leave && html("nav", { class: "bar", "aria-label": "Calls" }, html("button", { type: "button", class: "back", click: leave }, "← All calls"),
@@ -71,7 +70,7 @@ async function callPage(call, list, go, leave) {
         html("section", { class: "happened", "aria-labelledby": "story" }, html("h3", { id: "story" }, "What happened"), html("p", { class: "story" }, told.story)),
         loud.length > 0 ? html("section", { "aria-labelledby": "found" }, html("h3", { id: "found" }, "What was found"), ...loud.map(card)) : html("p", { class: "fine" }, "No fault found in this call."),
         quiet.length > 0 && html("details", { class: "notes" }, html("summary", {}, "Notes on what is legal but unusual"), ...quiet.map(card)),
-        flow && html("p", { class: "dim" }, `Compared with ${ladder.flow} ${flow.title}${flow.section ? ` (${flow.section})` : ""}.`), notes)), tip);
+        notes)), tip);
 
   return {
     element, heading,
