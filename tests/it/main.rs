@@ -21,6 +21,7 @@ mod docs;
 mod encapsulations;
 mod follow;
 mod hostile;
+mod ladders;
 mod legs;
 mod matrix;
 mod messages;

@@ -406,11 +406,9 @@ impl<'a> Sheet<'a> {
         self.lifelines(&mut line, self.glyphs.lifeline);
         let text = format!(" {} ", media.text());
         if self.shape == Shape::List {
-            line.put(
-                self.margin.width(),
-                &format!("{:>2} {} {:<2} {text}", media.from + 1, self.glyphs.both, media.to + 1),
-                paint,
-            );
+            let text = format!("{:>2} {} {:<2} {text}", media.from + 1, self.glyphs.both, media.to + 1);
+            let room = self.style.width.saturating_sub(self.margin.width());
+            line.put(self.margin.width(), &shorten(text.trim_end(), room, self.glyphs.ellipsis), paint);
             return line.write(out);
         }
         for x in left + 1..right {
