@@ -258,6 +258,19 @@ pub(super) struct OutputArgs {
     pub(super) output: Option<PathBuf>,
 }
 
+/// How ladders are drawn, and to where.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct DrawArgs {
+    /// How they are drawn.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = drawing_names())]
+    pub(super) format: String,
+    /// Write to this file instead of standard output. What is a folder, ends in / or has no ending (with --all) gets a
+    /// file for each call, and an index.
+    #[arg(short, long, value_name = "FILE|DIR")]
+    pub(super) output: Option<PathBuf>,
+}
+
 /// Text only, and to where.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
@@ -417,7 +430,7 @@ pub(super) struct LadderArgs {
     #[command(flatten)]
     pub(super) select: SelectArgs,
     #[command(flatten)]
-    pub(super) output: TextArgs,
+    pub(super) output: DrawArgs,
     /// Draw every call; without it and without a selection there must be only one.
     #[arg(long)]
     pub(super) all: bool,
@@ -539,6 +552,13 @@ fn report_to(text: &str) -> Result<ReportTo, String> {
         "-" => Err("--format writes to standard output".to_owned()),
         file => Ok(ReportTo { format, file: file.into() }),
     }
+}
+
+fn drawing_names() -> clap::builder::PossibleValuesParser {
+    let values = crate::report::draw::DRAWINGS
+        .iter()
+        .map(|drawing| clap::builder::PossibleValue::new(drawing.name()).help(drawing.help()));
+    clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
 }
 
 /// A name that a .flow file can have.

@@ -1,14 +1,11 @@
-//! `calls`, `ladder`, `show` and `stats`: what was seen, without judging the run by it.
+//! `calls`, `show` and `stats`: what was seen, without judging the run by it.
 
-use super::args::{ExplainArgs, InputArgs, LadderArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
+use super::args::{ExplainArgs, InputArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
 use super::output::Output;
 use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
-use crate::report::ladder::Ladder;
-use crate::report::{
-    self, Paint, Report, count, draw, heading, narrative, participants, short_finding, show, stats, table,
-};
+use crate::report::{self, Paint, Report, count, heading, narrative, short_finding, show, stats, table};
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
@@ -25,32 +22,6 @@ pub(super) fn calls(args: &ListArgs, screen: ScreenArgs) -> Result<Status, Stop>
         match format {
             Some(format) => format.write(report, output.style, &mut output.out)?,
             None => table::write(report, output.style, &mut output.out)?,
-        }
-        Ok(has_calls(report))
-    })
-}
-
-/// Runs `callflow ladder`.
-pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, Stop> {
-    for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
-        if !args.all && !report.is_partial() && report.call_count() > 1 {
-            let found = count(report.call_count(), "call");
-            return Err(Error::Usage(format!(
-                "{found}: choose one with --call N (`callflow calls` lists them), or --all"
-            ))
-            .into());
-        }
-        for (at, view) in report.calls().enumerate() {
-            if at > 0 {
-                writeln!(output.out)?;
-            }
-            heading(report, view, output.style, &mut output.out)?;
-            participants(view, output.style, &mut output.out)?;
-            writeln!(output.out)?;
-            draw(&Ladder::new(report, view), output.style, 2, &mut output.out)?;
-            for finding in report.told_of(view) {
-                short_finding(finding, 2, output.style, &mut output.out)?;
-            }
         }
         Ok(has_calls(report))
     })
@@ -114,7 +85,7 @@ pub(super) fn stats(args: &StatsArgs, screen: ScreenArgs) -> Result<Status, Stop
 }
 
 /// Analyses each capture and has `write` report on it.
-fn for_each(
+pub(super) fn for_each(
     input: &InputArgs,
     choice: &SelectArgs,
     path: Option<&Path>,
@@ -138,7 +109,7 @@ fn for_each(
 }
 
 /// No call is nothing to show.
-fn has_calls(report: &Report<'_>) -> Status {
+pub(super) fn has_calls(report: &Report<'_>) -> Status {
     if report.call_count() > 0 {
         return Status::Clean;
     }

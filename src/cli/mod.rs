@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod diff;
 mod follow;
+mod ladder;
 mod learn;
 mod list;
 mod output;
@@ -131,7 +132,7 @@ fn command(cli: &Cli, config: &Config, line: clap::Command) -> Status {
     let result = match &cli.command {
         Command::Check(args) => check::check(args, cli.screen),
         Command::Calls(args) => list::calls(args, cli.screen),
-        Command::Ladder(args) => list::ladder(args, cli.screen),
+        Command::Ladder(args) => ladder::ladder(args, cli.screen),
         Command::Show(args) => list::show(args, cli.screen),
         Command::Stats(args) => list::stats(args, cli.screen),
         Command::Explain(args) => catalog::explain(args, cli.screen),

@@ -44,6 +44,9 @@ impl Reports {
         if let Some(format) = report::format(&main.format) {
             sinks.insert(0, (format, output::open(main.output.as_deref(), screen)?));
         }
+        if args.input.each && sinks.iter().any(|(format, _)| format.name() == "html") {
+            return Err(Error::Usage("an html page holds one report: not with --each".to_owned()).into());
+        }
         if sinks.iter().any(|(format, _)| format.name() == "github") {
             sinks.extend(step_summary(screen)?);
         }

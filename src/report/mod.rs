@@ -4,10 +4,12 @@
 
 mod baseline;
 pub mod diff;
+pub mod draw;
 pub mod escape;
 mod fingerprint;
 mod github;
 mod gitlab;
+mod html;
 mod json;
 mod json_call;
 mod json_capture;
@@ -15,7 +17,6 @@ mod json_layout;
 mod json_metrics;
 mod junit;
 pub mod ladder;
-mod ladder_text;
 mod markdown;
 mod narrate;
 mod run;
@@ -23,6 +24,7 @@ mod run;
 mod samples;
 mod sarif;
 pub mod show;
+mod shown;
 pub mod stats;
 mod style;
 pub mod table;
@@ -34,8 +36,8 @@ mod words;
 
 pub use baseline::{Baseline, Entry, Ledger};
 pub use fingerprint::Fingerprint;
+pub use html::Html;
 pub use json::{Json, Ndjson, write_document};
-pub use ladder_text::draw;
 pub use narrate::narrative;
 pub use run::{Gate, Run};
 pub use style::{Paint, Style, count, shorten};
@@ -72,7 +74,7 @@ pub type WriteRun = fn(&Run, &mut dyn Write) -> io::Result<()>;
 
 /// Every format, the default one first.
 pub static FORMATS: &[&dyn Format] =
-    &[&Text, &Json, &Ndjson, &sarif::SARIF, &junit::JUNIT, &github::GITHUB, &gitlab::GITLAB, &markdown::MARKDOWN];
+    &[&Text, &Json, &Ndjson, &sarif::SARIF, &junit::JUNIT, &github::GITHUB, &gitlab::GITLAB, &markdown::MARKDOWN, &Html];
 
 /// The format with this name.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
@@ -349,7 +351,8 @@ mod tests {
             ("two-proxies", samples::two_proxies()),
         ];
         for (name, sample) in &samples {
-            for format in FORMATS {
+            // A page is mostly its script: html has tests of its own.
+            for format in FORMATS.iter().filter(|format| format.name() != "html") {
                 insta::assert_snapshot!(format!("{name}.{}", format.name()), written(*format, sample));
             }
         }
@@ -368,7 +371,7 @@ mod tests {
         stats::write_text(&report, Style::default(), &mut out).unwrap();
         for view in report.calls() {
             show::write(&report, view, None, Style::default(), &mut out).unwrap();
-            draw(&ladder::Ladder::new(&report, view), Style::default(), 0, &mut out).unwrap();
+            draw::text(&ladder::Ladder::new(&report, view), Style::default(), 0, &mut out).unwrap();
         }
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("\\x1b[2J"), "{text}");

@@ -114,12 +114,27 @@ pub(super) fn two_proxies() -> Sample {
     read("a11-session-two-proxies")
 }
 
+/// A call that a proxy sends to two phones, of which one answers.
+pub(super) fn forked() -> Sample {
+    read("b33-fork-one-answers")
+}
+
+/// Two offers that pass each other on the way.
+pub(super) fn glare() -> Sample {
+    read("b24-glare-491")
+}
+
 /// A call whose every value tries to steer the terminal.
 pub(super) fn hostile() -> Sample {
-    let evil = "\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{202e}";
+    named("\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{202e}")
+}
+
+/// A refused call whose every value is `evil`.
+pub(super) fn named(evil: &str) -> Sample {
     let invite = format!(
         "INVITE sip:{evil}@b SIP/2.0\r\nVia: SIP/2.0/UDP {evil};branch=z9hG4bK{evil}\r\nFrom: \"{evil}\" <sip:{evil}@a>;tag={evil}\r\n\
-         To: <sip:{evil}@b>\r\nCall-ID: {evil}\r\nCSeq: 1 INVITE\r\nSubject: {evil}\r\nContent-Length: 26\r\n\r\n{evil}"
+         To: <sip:{evil}@b>\r\nCall-ID: {evil}\r\nCSeq: 1 INVITE\r\nSubject: {evil}\r\nContent-Length: {length}\r\n\r\n{evil}",
+        length = evil.len()
     );
     let refusal = format!(
         "SIP/2.0 603 {evil}\r\nVia: SIP/2.0/UDP {evil};branch=z9hG4bK{evil}\r\nFrom: <sip:{evil}@a>;tag={evil}\r\n\

@@ -1,15 +1,13 @@
 //! The messages of a call as they were on the wire, with faults pointed at.
 
+use super::shown::{self, Line};
 use super::style::{Paint, Style, columns};
-use super::{Report, escape, time, words};
+use super::{Report, escape};
 use crate::analysis::CallView;
-use crate::session::{CopyKind, MessageNo};
-use crate::sip::{Fault, Message};
+use crate::session::MessageNo;
+use crate::sip::Message;
 use std::borrow::Cow;
 use std::io::{self, Write};
-
-/// Body bytes shown as text of one message; a body that is no text is only counted.
-const BODY: usize = 16 << 10;
 
 /// Writes message `only` of a call, or all of them.
 pub fn write(
@@ -38,72 +36,39 @@ fn heading(
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let (seen, place) = (view.seen(no), view.call.message(no));
-    let frames: Vec<String> = seen.frames.as_slice().iter().map(ToString::to_string).collect();
-    let to = style.glyphs().to;
-    let title = format!(
-        "Message {} of call {}: {} {to} {} {}",
-        no.at() + 1,
-        view.number + 1,
-        words::party(view, place.from),
-        words::party(view, place.to),
-        seen.connection.transport.name(),
-    );
+    let heading = shown::heading(report, view, no);
+    let [from, to, transport] = &heading.way;
+    let arrow = style.glyphs().to;
+    let title = format!("Message {} of call {}: {from} {arrow} {to} {transport}", no.at() + 1, view.number + 1);
     write!(out, "{}", style.paragraph(Paint::Bold, &title, 0))?;
-    let step = report.flow(view.number).and_then(|flow| flow.steps.get(no.at()).copied().flatten().zip(flow.flow));
-    let mut facts = vec![
-        format!("frame {}", frames.join(", ")),
-        time::people(seen.time),
-        format!("+{} s", time::offset(seen.time.since(view.call.start))),
-    ];
-    facts.extend(step.map(|(step, flow)| format!("step {step} of {flow}")));
-    facts.extend(view.analysis.wrapping(seen).map(|path| format!("inside {path}")));
-    facts.extend(place.copy.map(|copy| match copy.kind {
-        CopyKind::Retransmission => format!("retransmission of message {}", copy.of.at() + 1),
-        CopyKind::CapturedTwice => {
-            format!("captured again, sent once as message {}", copy.of.at() + 1)
-        }
-    }));
-    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 0))?;
-    view.comments(no).try_for_each(|comment| {
-        let told = format!("comment in the capture: {}", escape::prose(comment));
+    write!(out, "{}", style.paragraph(Paint::Dim, &heading.facts.join(style.glyphs().dot), 0))?;
+    heading.comments.iter().try_for_each(|comment| {
+        let told = format!("comment in the capture: {comment}");
         write!(out, "{}", style.paragraph(Paint::Info, &told, 0))
     })
 }
 
 /// Header lines, under a faulty one a line with carets under all its faults, then the body.
 fn body(message: &Message, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let raw = message.raw();
-    let head = raw.len().saturating_sub(message.body().len());
-    let mut faults = message.faults();
-    faults.sort_by_key(|fault| fault.offset);
-    let mut faults = faults.into_iter().peekable();
-    let mut mask = escape::Mask::default();
-    for (start, end) in lines(&raw[..head]) {
-        let before = mask;
-        let shown = |mut mask: escape::Mask, end: usize| {
-            printable(style, &mask.line(String::from_utf8_lossy(&raw[start..end]))).into_owned()
-        };
-        mask.line(String::from_utf8_lossy(&raw[start..end]));
-        writeln!(out, "{}", format!("  {}", shown(before, end)).trim_end())?;
-        let mut carets = String::new();
-        let mut told = Vec::new();
-        while let Some(fault) = faults.next_if(|fault| (fault.offset as usize) <= end) {
-            let from = (fault.offset as usize).clamp(start, end);
-            let to = from.saturating_add(fault.len as usize).min(end);
-            let (left, right) = (columns(&shown(before, from)), columns(&shown(before, to)));
-            underline(&mut carets, left, right);
-            told.push(expected(&fault));
-        }
-        if !told.is_empty() {
-            writeln!(out, "  {}", style.paint(Paint::Error, &carets))?;
-        }
-        told.iter().try_for_each(|told| write!(out, "{}", style.paragraph(Paint::Error, told, 4)))?;
+    let shown = shown::lines_of(message);
+    shown.head.iter().try_for_each(|line| head_line(line, style, out))?;
+    shown.faults.iter().try_for_each(|told| write!(out, "{}", style.paragraph(Paint::Error, told, 4)))?;
+    shown.body.iter().try_for_each(|line| writeln!(out, "  {}", printable(style, line)))?;
+    shown.left_out.iter().try_for_each(|told| writeln!(out, "  {}", style.paint(Paint::Dim, told)))
+}
+
+fn head_line(line: &Line, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", format!("  {}", printable(style, &line.text)).trim_end())?;
+    if line.faults.is_empty() {
+        return Ok(());
     }
-    for fault in faults {
-        write!(out, "{}", style.paragraph(Paint::Error, &expected(&fault), 4))?;
+    let column = |at: usize| columns(&printable(style, &line.text[..at]));
+    let mut carets = String::new();
+    for mark in &line.faults {
+        underline(&mut carets, column(mark.start), column(mark.end));
     }
-    write_body(message.body(), style, out)
+    writeln!(out, "  {}", style.paint(Paint::Error, &carets))?;
+    line.faults.iter().try_for_each(|mark| write!(out, "{}", style.paragraph(Paint::Error, &mark.told, 4)))
 }
 
 /// Adds carets from column `left` to before column `right`, at least one; what is there stays.
@@ -115,42 +80,9 @@ fn underline(carets: &mut String, left: usize, right: usize) {
     *carets = line.into_iter().map(char::from).collect();
 }
 
-fn expected(fault: &Fault) -> String {
-    format!("{}: expected {} ({})", fault.header, fault.expected, fault.basis)
-}
-
-fn write_body(body: &[u8], style: Style, out: &mut dyn Write) -> io::Result<()> {
-    if body.is_empty() {
-        return Ok(());
-    }
-    let shown = &body[..body.len().min(BODY)];
-    if std::str::from_utf8(shown).is_err_and(|error| error.error_len().is_some()) {
-        return writeln!(out, "  {}", style.paint(Paint::Dim, &format!("({} bytes that are no text)", body.len())));
-    }
-    for (start, end) in lines(shown) {
-        writeln!(out, "  {}", printable(style, &String::from_utf8_lossy(&shown[start..end])))?;
-    }
-    if shown.len() < body.len() {
-        writeln!(out, "  {}", style.paint(Paint::Dim, &format!("({} more bytes)", body.len() - shown.len())))?;
-    }
-    Ok(())
-}
-
-/// Start and end of each line, line ends left out.
-fn lines(bytes: &[u8]) -> Vec<(usize, usize)> {
-    let mut lines = Vec::new();
-    let mut start = 0;
-    for end in memchr::memchr_iter(b'\n', bytes).chain((!bytes.ends_with(b"\n")).then_some(bytes.len())) {
-        let cut = if end > start && bytes[end - 1] == b'\r' { end - 1 } else { end };
-        lines.push((start, cut));
-        start = end + 1;
-    }
-    lines
-}
-
+/// What is harmless already, for a terminal that may know ASCII only.
 fn printable(style: Style, text: &str) -> Cow<'_, str> {
-    let text = escape::text(text);
-    if style.ascii { Cow::Owned(escape::ascii(&text)) } else { text }
+    if style.ascii { Cow::Owned(escape::ascii(text)) } else { Cow::Borrowed(text) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use anstyle::{AnsiColor, Effects, Style as Ansi};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// What a piece of text means; decides its colour.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Paint {
     /// Ordinary text.
     #[default]
@@ -45,6 +46,10 @@ pub struct Glyphs {
     pub lifeline: char,
     /// Lifeline where time is left out.
     pub pause: char,
+    /// Media that flow.
+    pub media: char,
+    /// "between here and there" in running text.
+    pub both: &'static str,
     /// Shaft of an arrow.
     pub shaft: char,
     /// Shaft of an arrow that should be there and is not.
@@ -68,6 +73,8 @@ pub struct Glyphs {
 static UNICODE: Glyphs = Glyphs {
     lifeline: '│',
     pause: '┊',
+    media: '═',
+    both: "↔",
     shaft: '─',
     ghost: '╌',
     heads: ['►', '◄', '▷', '◁'],
@@ -82,6 +89,8 @@ static UNICODE: Glyphs = Glyphs {
 static ASCII: Glyphs = Glyphs {
     lifeline: '|',
     pause: ':',
+    media: '=',
+    both: "<->",
     shaft: '-',
     ghost: '.',
     heads: ['>', '<', '>', '<'],
@@ -178,7 +187,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 }
 
 /// The words of `text`; "7.8 s" is one.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     const UNITS: [&str; 4] = ["s", "ms", "min", "h"];
     let mut words: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {

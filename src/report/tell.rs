@@ -11,14 +11,9 @@ use std::io::{self, Write};
 
 /// Who asked whom for what, what came of it, and how it compares with its reference flow.
 pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let call = view.call;
     let title = format!("Call {}: {}", view.number + 1, words::story(view));
     write!(out, "{}", style.paragraph(Paint::Bold, &title, 0))?;
-    let mut facts = vec![words::outcome(view)];
-    facts.extend(words::timings(view));
-    facts.push(count(call.messages.len(), "message"));
-    facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
-    write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), 2))?;
+    write!(out, "{}", style.paragraph(Paint::Dim, &outline(view).join(style.glyphs().dot), 2))?;
     let flow = report.flow(view.number);
     let special = flow.and_then(|flow| Some(special_line(flow, flow.special.as_ref()?)));
     for told in flow.and_then(flow_line).into_iter().chain(special) {
@@ -30,29 +25,49 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     Ok(())
 }
 
+/// What came of a call and how long it took, a clause each.
+fn outline(view: CallView<'_>) -> Vec<String> {
+    let call = view.call;
+    let mut facts = vec![words::outcome(view)];
+    facts.extend(words::timings(view));
+    facts.push(count(call.messages.len(), "message"));
+    facts.push(format!("{} for {}", time::people(call.start), time::length(call.end.since(call.start))));
+    facts
+}
+
+/// What came of a call, how long it took and how it compares with its reference flow, a clause each.
+pub(super) fn facts(report: &Report<'_>, view: CallView<'_>) -> Vec<String> {
+    let mut facts = outline(view);
+    facts.extend(report.flow(view.number).and_then(flow_line));
+    facts
+}
+
 /// What is known of the participants beside their role: software, and what they were seen to do.
 pub fn participants(view: CallView<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let profiles = profiles(view.call, &view.analysis.seen);
-    for (at, profile) in profiles.into_iter().enumerate().take(PARTICIPANTS) {
+    described(view).iter().try_for_each(|told| write!(out, "{}", style.paragraph(Paint::Dim, told, 2)))
+}
+
+/// "the proxy 192.0.2.1:5060: kamailio, on the route".
+pub(super) fn described(view: CallView<'_>) -> Vec<String> {
+    let profiles = profiles(view.call, &view.analysis.seen).into_iter().enumerate().take(PARTICIPANTS);
+    let told = profiles.filter_map(|(at, profile)| {
         let route = match profile.records_route {
             Some(true) => Some("on the route".to_owned()),
             Some(false) => Some("not on the route".to_owned()),
             None => None,
         };
         let facts: Vec<String> = profile.user_agent.into_iter().chain(route).collect();
-        if !facts.is_empty() {
-            let told = format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
-            write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
-        }
-    }
-    Ok(())
+        let told = || format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
+        (!facts.is_empty()).then(told)
+    });
+    told.collect()
 }
 
 /// Participants that are described; a flood has thousands.
 const PARTICIPANTS: usize = 12;
 
 /// The legs of a call that has several, each with why it belongs to the call.
-fn legs(view: CallView<'_>) -> Vec<String> {
+pub(super) fn legs(view: CallView<'_>) -> Vec<String> {
     let legs = &view.call.legs;
     let told = legs.iter().enumerate().map(|(at, leg)| {
         let id = words::leg_id(view, leg);
@@ -69,7 +84,7 @@ fn legs(view: CallView<'_>) -> Vec<String> {
 }
 
 /// Other calls that may be more legs of this one.
-fn related(view: CallView<'_>) -> Vec<String> {
+pub(super) fn related(view: CallView<'_>) -> Vec<String> {
     let told = view.call.related.iter().map(|related| {
         let rivalled = if related.rivalled { "; another call would do as well" } else { "" };
         format!("perhaps one call with call {}, {}{rivalled}", related.call + 1, words::tie(&related.tie))
@@ -92,21 +107,21 @@ pub(super) fn finding(
     writeln!(out, "{pad}{tag} {}", style.paint(Paint::Dim, finding.rule.name))?;
     write!(out, "{}", style.paragraph(Paint::Bold, &escape::prose(&finding.summary), indent + 2))?;
     write!(out, "{}", style.paragraph(Paint::Plain, &escape::prose(&finding.detail), indent + 2))?;
-    if let Some(missing) = finding.missing.as_ref().zip(view) {
-        let (missing, view) = missing;
-        let perhaps = if finding.verdict == Verdict::Open { "perhaps " } else { "" };
-        let why = finding.cause.map_or_else(String::new, |cause| format!(": {perhaps}{}", cause.words()));
-        let told = format!(
-            "Missing: {} from {} to {}{why}.",
-            escape::text(&missing.what),
-            words::party(view, missing.from),
-            words::party(view, missing.to)
-        );
+    if let Some(told) = view.and_then(|view| missing(finding, view)) {
         write!(out, "{}", style.paragraph(Paint::Plain, &told, indent + 2))?;
     }
     let basis = finding.rule.basis.join(", ");
     let facts: Vec<String> = [basis, frames(&finding.frames)].into_iter().filter(|fact| !fact.is_empty()).collect();
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), indent + 2))
+}
+
+/// "Missing: ACK from the caller 192.0.2.1:5060 to the callee 192.0.2.2:5060: never sent."
+pub(super) fn missing(finding: &Finding, view: CallView<'_>) -> Option<String> {
+    let missing = finding.missing.as_ref()?;
+    let perhaps = if finding.verdict == Verdict::Open { "perhaps " } else { "" };
+    let why = finding.cause.map_or_else(String::new, |cause| format!(": {perhaps}{}", cause.words()));
+    let (from, to) = (words::party(view, missing.from), words::party(view, missing.to));
+    Some(format!("Missing: {} from {from} to {to}{why}.", escape::text(&missing.what)))
 }
 
 /// A finding in a line or two.
@@ -153,7 +168,7 @@ pub(super) fn is_success(view: CallView<'_>) -> bool {
 /// "compared with bcp75/3.1 Successful Session: F7 ACK is missing".
 fn flow_line(flow: &FlowMatch) -> Option<String> {
     let name = flow.flow?;
-    let mut told = missing(&flow.missing);
+    let mut told = lacking(&flow.missing);
     if !flow.unexpected.is_empty() {
         told.push(format!("{} that it does not have (step +)", count(flow.unexpected.len(), "message")));
     }
@@ -171,7 +186,7 @@ fn special_line(flow: &FlowMatch, special: &Special) -> String {
     let name = if special.section.is_empty() { special.name } else { special.section };
     let place = |missing: &Missing| (missing.what.clone(), missing.from, missing.to, missing.after);
     let is_new = |missing: &&Missing| flow.missing.iter().all(|known| place(known) != place(missing));
-    let mut told = missing(special.missing.iter().filter(is_new));
+    let mut told = lacking(special.missing.iter().filter(is_new));
     let unexpected = special.unexpected.iter().filter(|no| !flow.unexpected.contains(no)).count();
     if unexpected > 0 {
         told.push(format!("{} that it does not have", count(unexpected, "message")));
@@ -181,7 +196,7 @@ fn special_line(flow: &FlowMatch, special: &Special) -> String {
 }
 
 /// "missing F7 ACK", or nothing.
-fn missing<'a>(missing: impl IntoIterator<Item = &'a Missing>) -> Vec<String> {
+fn lacking<'a>(missing: impl IntoIterator<Item = &'a Missing>) -> Vec<String> {
     let name = |missing: &Missing| format!("{} {}", missing.step, escape::text(&missing.what)).trim_start().to_owned();
     let names: Vec<String> = missing.into_iter().map(name).collect();
     if names.is_empty() { Vec::new() } else { vec![format!("missing {}", names.join(", "))] }

@@ -4,7 +4,7 @@
 use super::ladder::Ladder;
 use super::style::{Paint, Style, count};
 use super::tell::{self, heading, is_error, is_success, rank, severity, short_finding};
-use super::{Format, Report, escape, ladder_text, narrate, verdict, words};
+use super::{Format, Report, draw, escape, narrate, verdict, words};
 use crate::analysis::CallView;
 use crate::flow::Verdict;
 use crate::rules::{Finding, Severity};
@@ -217,7 +217,7 @@ impl<'a> Page<'a, '_> {
         writeln!(self.out)?;
         let ladder = Ladder::new(self.report, view);
         let rows = ladder.rows.len();
-        ladder_text::draw(&ladder.focus(ROWS), self.style, 2, self.out)?;
+        draw::text(&ladder.focus(ROWS), self.style, 2, self.out)?;
         if rows > ROWS {
             let told = format!("all of it: callflow ladder --call {}", view.number + 1);
             write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;

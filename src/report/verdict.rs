@@ -9,28 +9,73 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+/// One line that answers "is it broken?".
+pub(super) struct Answer {
+    /// How it is painted.
+    pub(super) paint: Paint,
+    /// "PROBLEM", "LOOK", "OK", ...
+    pub(super) word: &'static str,
+    /// The rest of the line.
+    pub(super) rest: String,
+}
+
+/// The answer of a report in which so many calls have errors.
+pub(super) fn answer(report: &Report<'_>, problems: usize) -> Answer {
+    Head { report }.answer(problems)
+}
+
+/// A line on the input.
+pub(super) struct Remark {
+    /// How it is painted.
+    pub(super) paint: Paint,
+    /// "!" where messages may be missing, "-" where something was not understood, else empty.
+    pub(super) mark: &'static str,
+    /// What is to say.
+    pub(super) text: String,
+}
+
+/// What was read, and what may be missing from it: absence proves little in a bad capture. The first line says
+/// what was read.
+pub(super) fn health(report: &Report<'_>) -> Vec<Remark> {
+    Head { report }.health()
+}
+
 /// Writes the head of a report in which so many calls have errors.
 pub(super) fn write(report: &Report<'_>, problems: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let mut head = Head { report, style, out };
-    head.verdict(problems)?;
-    head.health()
+    answer_line(report, problems, style, out)?;
+    health(report).iter().try_for_each(|Remark { paint, mark, text }| {
+        let told = format!("{mark} {text}");
+        write!(out, "{}", style.paragraph(*paint, told.trim_start(), 2))
+    })
+}
+
+fn answer_line(report: &Report<'_>, problems: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let Answer { paint, word, rest } = answer(report, problems);
+    let mark = match paint {
+        Paint::Error => style.glyphs().marks[0],
+        Paint::Good => style.glyphs().marks[4],
+        _ => style.glyphs().marks[1],
+    };
+    let word = format!("{mark} {word}");
+    let room = style.width.saturating_sub(super::style::columns(&word) + 2);
+    let mut lines = wrap(&rest, room.max(20)).into_iter();
+    let first = style.paint(Paint::Bold, &lines.next().unwrap_or_default());
+    writeln!(out, "{}  {first}", style.paint(paint, &word))?;
+    lines.try_for_each(|line| write!(out, "{}", style.paragraph(Paint::Bold, &line, 4)))
 }
 
 /// Writes only the line that answers "is it broken?".
 pub fn one_line(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let problems = report.calls().filter(|view| report.worst(view.number) == Some(Severity::Error)).count();
-    Head { report, style, out }.verdict(problems)
+    answer_line(report, problems, style, out)
 }
 
-struct Head<'a, 'o> {
+struct Head<'a> {
     report: &'a Report<'a>,
-    style: Style,
-    out: &'o mut dyn Write,
 }
 
-impl Head<'_, '_> {
-    /// One line that answers "is it broken?".
-    fn verdict(&mut self, problems: usize) -> io::Result<()> {
+impl Head<'_> {
+    fn answer(&self, problems: usize) -> Answer {
         let counts = self.report.counts();
         let stats = &self.report.analysis.stats;
         let (word, paint, rest) = if stats.messages == 0 {
@@ -56,17 +101,7 @@ impl Head<'_, '_> {
                 format!("{}, no fault in what could be read{}", self.report.kinds(), self.unsuccessful()),
             )
         };
-        let mark = match paint {
-            Paint::Error => self.style.glyphs().marks[0],
-            Paint::Good => self.style.glyphs().marks[4],
-            _ => self.style.glyphs().marks[1],
-        };
-        let word = format!("{mark} {word}");
-        let room = self.style.width.saturating_sub(super::style::columns(&word) + 2);
-        let mut lines = wrap(&rest, room.max(20)).into_iter();
-        let first = self.style.paint(Paint::Bold, &lines.next().unwrap_or_default());
-        writeln!(self.out, "{}  {first}", self.style.paint(paint, &word))?;
-        lines.try_for_each(|line| write!(self.out, "{}", self.style.paragraph(Paint::Bold, &line, 4)))
+        Answer { paint, word, rest }
     }
 
     /// "; 2 did not succeed: 1 busy, 1 cancelled": no fault, but what the user may be looking for.
@@ -102,8 +137,7 @@ impl Head<'_, '_> {
         format!("{who}: {}{more}", names.join(", "))
     }
 
-    /// What was read, and what may be missing from it: absence proves little in a bad capture.
-    fn health(&mut self) -> io::Result<()> {
+    fn health(&self) -> Vec<Remark> {
         let stats = &self.report.analysis.stats;
         let files = match self.report.captures {
             [] => "no capture".to_owned(),
@@ -119,20 +153,18 @@ impl Head<'_, '_> {
             count(stats.packets as usize, "packet"),
             count(stats.messages as usize, "SIP message"),
         );
-        write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+        let mut lines = vec![plain(told)];
         if stats.messages == 0 && stats.packets > 0 {
             let kinds = stats.coverage.iter().map(|(kind, counted)| format!("{} ({})", kind.words(), counted.packets));
-            let told = format!("its packets: {}", kinds.collect::<Vec<_>>().join(", "));
-            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told, 2))?;
+            lines.push(plain(format!("its packets: {}", kinds.collect::<Vec<_>>().join(", "))));
         }
         let counts = self.report.counts();
         if counts.error > 0 {
-            write!(self.out, "{}", self.style.paragraph(Paint::Dim, &told_counts(counts), 2))?;
+            lines.push(plain(told_counts(counts)));
         }
         for capture in self.report.captures.iter().filter(|capture| !capture.complete) {
-            let told =
-                format!("! {} could not be read to its end; messages may be missing", escape::text(&capture.path));
-            write!(self.out, "{}", self.style.paragraph(Paint::Warning, &told, 2))?;
+            let text = format!("{} could not be read to its end; messages may be missing", escape::text(&capture.path));
+            lines.push(Remark { paint: Paint::Warning, mark: "!", text });
         }
         for (kind, summary) in self.report.analysis.anomalies.iter() {
             let frame = if summary.first.frame == 0 {
@@ -142,11 +174,15 @@ impl Head<'_, '_> {
             };
             let times = if summary.count == 1 { String::new() } else { format!("{} times: ", summary.count) };
             let (mark, paint) = if hides_messages(kind) { ("!", Paint::Warning) } else { ("-", Paint::Dim) };
-            let told = format!("{mark} {}: {times}{}{frame}", kind.name(), escape::text(&summary.first.text));
-            write!(self.out, "{}", self.style.paragraph(paint, &told, 2))?;
+            let text = format!("{}: {times}{}{frame}", kind.name(), escape::text(&summary.first.text));
+            lines.push(Remark { paint, mark, text });
         }
-        Ok(())
+        lines
     }
+}
+
+fn plain(text: String) -> Remark {
+    Remark { paint: Paint::Dim, mark: "", text }
 }
 
 /// "2 errors, 1 warning, 3 suspicions that the capture cannot prove".

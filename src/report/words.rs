@@ -15,18 +15,25 @@ const REASON: usize = 30;
 
 /// A message as people name it: "INVITE SDP", "180 Ringing", "200 OK (BYE)", "REGISTER +auth".
 pub(super) fn label(message: &Message) -> String {
-    let mut label = if message.is_request() { request_label(message) } else { response_label(message) };
+    let mut label = name_of(message);
+    if message.has(Facts::AUTHORIZATION) || message.has(Facts::PROXY_AUTHORIZATION) {
+        label.push_str(" +auth");
+    }
     if message.has(Facts::SDP) {
         label.push_str(" SDP");
     }
     label
 }
 
+/// A message without marks: "re-INVITE", "200 OK (BYE)".
+pub(super) fn name_of(message: &Message) -> String {
+    if message.is_request() { request_label(message) } else { response_label(message) }
+}
+
 fn request_label(message: &Message) -> String {
     let name = escape::text(&message.method_name()).into_owned();
     let again = message.method() == Method::Invite && !message.to_tag().is_empty();
-    let auth = message.has(Facts::AUTHORIZATION) || message.has(Facts::PROXY_AUTHORIZATION);
-    format!("{}{}{}", if again { "re-" } else { "" }, shorten(&name, REASON, "…"), if auth { " +auth" } else { "" })
+    format!("{}{}", if again { "re-" } else { "" }, shorten(&name, REASON, "…"))
 }
 
 fn response_label(message: &Message) -> String {
@@ -115,6 +122,20 @@ pub(super) fn address(view: CallView<'_>, who: Idx<Participant>) -> String {
     let named = addresses.iter().find(|address| view.analysis.names.label(**address).is_some());
     let told = named.or(addresses.first()).map(|address| view.analysis.names.tell(*address));
     told.map_or_else(|| "?".to_owned(), |told| escape::text(&told).into_owned())
+}
+
+/// What people call a participant.
+pub(super) fn name(view: CallView<'_>, who: Idx<Participant>) -> Option<String> {
+    let addresses = &view.call.participants[who.at()].addresses;
+    let name = addresses.iter().find_map(|address| view.analysis.names.label(*address))?;
+    Some(escape::text(name).into_owned())
+}
+
+/// The address of a participant without its name.
+pub(super) fn plain_address(view: CallView<'_>, who: Idx<Participant>) -> String {
+    let addresses = &view.call.participants[who.at()].addresses;
+    let named = addresses.iter().find(|address| view.analysis.names.label(**address).is_some());
+    named.or(addresses.first()).map_or_else(|| "?".to_owned(), ToString::to_string)
 }
 
 /// A participant in running text: "the proxy 192.0.2.1:5060".

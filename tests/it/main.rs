@@ -24,6 +24,7 @@ mod encapsulations;
 mod follow;
 mod formats;
 mod hostile;
+mod ladders;
 mod legs;
 mod matrix;
 mod messages;

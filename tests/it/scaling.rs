@@ -294,7 +294,7 @@ fn work(capture: Capture) -> Option<Duration> {
             format.write(&report, style, &mut out).unwrap();
         }
         for view in report.calls() {
-            draw(&Ladder::new(&report, view), style, 2, &mut out).unwrap();
+            draw::text(&Ladder::new(&report, view), style, 2, &mut out).unwrap();
         }
         assert!(told.analysis.seen.len() >= messages && out.len() > messages);
         Some(processor_time()?.saturating_sub(start?))

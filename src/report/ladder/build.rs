@@ -1,164 +1,80 @@
-//! The ladder of a call as data: lanes, rows, gaps and notes. How it is drawn is the business of others.
+//! A call and what was found in it, as a ladder.
 
-use super::style::{Paint, count, shorten};
-use super::{Report, words};
+use super::exchange::{self, Exchange};
+use super::media::{self, Tracker};
+use super::session::Negotiation;
+use super::{Arrow, Auth, Ladder, Lane, LegMark, Note, Row, Told, VERSION, crossing};
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::Participant;
+use crate::call::{Leg, Participant};
 use crate::flow::{Cause, Missing, Verdict};
+use crate::report::style::{Paint, shorten};
+use crate::report::{Report, escape, tell, time, words};
 use crate::rules::{Finding, MissingMessage, Severity};
 use crate::session::{CopyKind, MessageNo};
+use crate::sip::{Facts, Message};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Silence of this length or more gets a row of its own: longer than any answer of a healthy element,
 /// shorter than a person takes to pick up.
 const PAUSE: Duration = Duration::from_secs(2);
+/// What took so long from one observation point to the next is drawn slanted.
+const ON_THE_WAY: Duration = Duration::from_millis(1);
 /// Room for arrows that are moved to between two others; halved for each.
 const BETWEEN: usize = 1 << 20;
 /// Frames of copies that are told one by one.
 const FRAMES_TOLD: usize = 6;
 
-/// One call as a ladder diagram.
-#[derive(Clone, Debug)]
-pub struct Ladder {
-    /// Participants from left to right.
-    pub lanes: Vec<Lane>,
-    /// From top to bottom.
-    pub rows: Vec<Row>,
-}
-
-/// One vertical line.
-#[derive(Clone, Debug)]
-pub struct Lane {
-    /// The address that names the participant.
-    pub address: String,
-    /// "caller", "proxy", ...; empty when it cannot be told.
-    pub part: &'static str,
-}
-
-/// One horizontal line.
-#[derive(Clone, Debug)]
-pub enum Row {
-    /// A message, seen or owed.
-    Arrow(Arrow),
-    /// Nothing happened for so long.
-    Pause(Duration),
-    /// So many messages left out.
-    Elided(usize),
-}
-
-/// A message, seen or owed.
-#[derive(Clone, Debug)]
-pub struct Arrow {
-    /// Lane of the sender.
-    pub from: usize,
-    /// Lane of the receiver; the same for messages to oneself.
-    pub to: usize,
-    /// Start line in short, with marks for credentials and SDP, and how often it was sent.
-    pub label: String,
-    /// Whether it is missing from the capture.
-    pub ghost: bool,
-    /// Since the start of the call; none for ghosts.
-    pub offset: Option<Duration>,
-    /// Frame that completed it; none for ghosts.
-    pub frame: Option<u32>,
-    /// Step of the reference flow, "+" for a message that has no place in it, else empty.
-    pub step: String,
-    /// What it means: success, refusal, a fault.
-    pub paint: Paint,
-    /// What is to say about it.
-    pub notes: Vec<Note>,
-}
-
-/// A remark beside an arrow.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Note {
-    /// What it means.
-    pub paint: Paint,
-    /// Whether it names a finding; those stand first.
-    pub is_finding: bool,
-    /// One or more words.
-    pub text: String,
-}
-
 impl Ladder {
     /// The ladder of a call, with the findings of `report` beside its arrows.
     pub fn new(report: &Report<'_>, view: CallView<'_>) -> Self {
+        let exchanges = exchange::exchanges(view);
         let mut builder = Builder {
             report,
             view,
+            exchanges,
             arrows: BTreeMap::new(),
             ranks: ranks(view),
             moved: BTreeMap::new(),
             ghosts: HashMap::new(),
+            media: Tracker::default(),
+            told: Vec::new(),
         };
         builder.messages();
         builder.missing();
         builder.findings();
         builder.copies();
-        for arrow in builder.arrows.values_mut() {
-            arrow.notes.sort_by_key(|note| !note.is_finding);
-        }
-        Self { lanes: lanes(view), rows: with_pauses(builder.arrows.into_values()) }
-    }
-
-    /// The ladder with at most about `rows` rows: its beginning, its end and what has notes stay.
-    #[must_use]
-    pub fn focus(mut self, rows: usize) -> Self {
-        const AROUND: usize = 2;
-        const HEAD: usize = 6;
-        if self.rows.len() <= rows {
-            return self;
-        }
-        let len = self.rows.len();
-        let mut keep = vec![false; len];
-        keep[..HEAD].fill(true);
-        keep[len - AROUND..].fill(true);
-        let mut room = rows.saturating_sub(HEAD + AROUND);
-        for at in (0..len).filter(|at| matches!(&self.rows[*at], Row::Arrow(arrow) if arrow.is_remarkable())) {
-            let around = at.saturating_sub(AROUND)..(at + AROUND + 1).min(len);
-            let added = keep[around.clone()].iter().filter(|kept| !**kept).count();
-            if added > room {
-                break;
-            }
-            room -= added;
-            keep[around].fill(true);
-        }
-        let mut kept = Vec::new();
-        let mut dropped = 0;
-        for (row, keep) in std::mem::take(&mut self.rows).into_iter().zip(keep) {
-            if !keep {
-                dropped += usize::from(matches!(row, Row::Arrow(_)));
-                continue;
-            }
-            if dropped > 0 {
-                kept.push(Row::Elided(std::mem::take(&mut dropped)));
-            }
-            kept.push(row);
-        }
-        self.rows = kept;
-        self
-    }
-}
-
-impl Arrow {
-    fn remark(&mut self, paint: Paint, text: String) {
-        self.notes.push(Note { paint, is_finding: false, text });
-    }
-
-    /// Whether it is missing or a finding points at it.
-    fn is_remarkable(&self) -> bool {
-        self.ghost || self.notes.iter().any(|note| note.paint != Paint::Dim)
+        builder.finish()
     }
 }
 
 fn lanes(view: CallView<'_>) -> Vec<Lane> {
     (0..view.call.participants.len())
         .map(Idx::new)
-        .map(|who| Lane { address: words::address(view, who), part: words::part(view, who) })
+        .map(|who| Lane {
+            name: words::name(view, who),
+            address: words::plain_address(view, who),
+            part: words::part(view, who),
+        })
         .collect()
+}
+
+/// The legs, with the lanes that their messages touch.
+fn legs(view: CallView<'_>) -> Vec<LegMark> {
+    let mark = |(at, leg): (usize, &Leg)| {
+        let ends = || {
+            let places = leg.messages.iter().map(|no| view.call.message(*no));
+            places.flat_map(|place| [place.from.at(), place.to.at()])
+        };
+        LegMark {
+            letter: exchange::letter(at, b'A'),
+            call_id: escape::text(&words::leg_id(view, leg)).into_owned(),
+            left: ends().min().unwrap_or_default(),
+            right: ends().max().unwrap_or_default(),
+        }
+    };
+    view.call.legs.iter().enumerate().map(mark).collect()
 }
 
 fn ranks(view: CallView<'_>) -> Vec<usize> {
@@ -177,12 +93,17 @@ type Place = (usize, usize);
 struct Builder<'a> {
     report: &'a Report<'a>,
     view: CallView<'a>,
+    /// For each message, the request that it belongs to.
+    exchanges: Vec<Option<Exchange>>,
     arrows: BTreeMap<Place, Arrow>,
     /// For each message, how many were seen earlier: files may hold packets out of order of time.
     ranks: Vec<usize>,
     /// Where requests stand that were captured too late.
     moved: BTreeMap<MessageNo, Place>,
     ghosts: HashMap<GhostKey, BTreeSet<Place>>,
+    media: Tracker,
+    /// Findings, with the arrow that each points at.
+    told: Vec<(Option<Place>, Told)>,
 }
 
 /// A message that is not there.
@@ -208,22 +129,33 @@ impl Builder<'_> {
     /// An arrow for every message that is no copy.
     fn messages(&mut self) {
         let flow = self.report.flow(self.view.number);
+        let mut negotiation = Negotiation::default();
         for (no, seen) in self.view.messages() {
             let place = self.view.call.message(no);
             if place.copy.is_some() {
                 continue;
             }
             let step = flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten());
+            let exchange = self.exchanges.get(no.at()).cloned().flatten();
+            let order = exchange.as_ref().map_or(usize::MAX, |exchange| exchange.order);
+            let session = negotiation.next(self.view, no, order);
+            self.media.next(self.view, no, order, session.as_ref());
             let arrow = Arrow {
+                message: Some(no.at() + 1),
+                frame: Some(self.view.frame(no)),
+                offset: Some(seen.time.since(self.view.call.start)),
                 from: place.from.at(),
                 to: place.to.at(),
-                label: words::label(&seen.message),
-                ghost: false,
-                offset: Some(seen.time.since(self.view.call.start)),
-                frame: Some(self.view.frame(no)),
+                label: words::name_of(&seen.message),
+                response: !seen.message.is_request(),
+                sent: 1,
+                auth: auth(&seen.message),
+                session,
                 step: step.unwrap_or_default().to_owned(),
+                exchange,
                 paint: paint_of(seen.message.status()),
                 notes: self.view.comments(no).map(comment_note).collect(),
+                ..Arrow::default()
             };
             self.arrows.insert(self.place(no), arrow);
             if let Some(missed) = words::unseen_at(self.view, no)
@@ -287,16 +219,17 @@ impl Builder<'_> {
         let mut copies: BTreeMap<MessageNo, Vec<(MessageNo, CopyKind)>> = BTreeMap::new();
         for no in self.view.call.numbers() {
             if let Some(copy) = self.view.call.message(no).copy {
-                copies.entry(self.root(no)).or_default().push((no, copy.kind));
+                copies.entry(exchange::root(self.view, no)).or_default().push((no, copy.kind));
             }
         }
         for (first, copies) in copies {
             let of_kind = |kind| copies.iter().filter(move |copy| copy.1 == kind).map(|copy| copy.0);
             let again: Vec<MessageNo> = of_kind(CopyKind::Retransmission).collect();
             let twice: Vec<MessageNo> = of_kind(CopyKind::CapturedTwice).collect();
+            let elsewhere = self.seen_elsewhere(first, &twice);
             let mut notes = Vec::new();
             if let Some(last) = again.last() {
-                let until = super::time::offset(self.view.seen(*last).time.since(self.view.call.start));
+                let until = time::offset(self.view.seen(*last).time.since(self.view.call.start));
                 let times = if again.len() == 1 { "twice".to_owned() } else { format!("{} times", again.len() + 1) };
                 notes.push(format!("sent {times}, last at {until} ({})", self.frames(&again)));
             }
@@ -304,14 +237,20 @@ impl Builder<'_> {
                 notes.push(format!("captured twice ({})", self.frames(&twice)));
             }
             if let Some(arrow) = self.arrow(first) {
-                if !again.is_empty() {
-                    let _ = write!(arrow.label, " (x{})", again.len() + 1);
-                }
+                arrow.sent = again.len() + 1;
+                arrow.again = elsewhere;
                 for note in notes {
                     arrow.remark(Paint::Dim, note);
                 }
             }
         }
+    }
+
+    /// When a message passed another observation point, on its way.
+    fn seen_elsewhere(&self, first: MessageNo, copies: &[MessageNo]) -> Option<Duration> {
+        let seen = self.view.seen(first);
+        let other = copies.iter().map(|no| self.view.seen(*no)).find(|copy| copy.interface != seen.interface)?;
+        (other.time.since(seen.time) >= ON_THE_WAY).then(|| other.time.since(self.view.call.start))
     }
 
     fn frames(&self, messages: &[MessageNo]) -> String {
@@ -341,15 +280,18 @@ impl Builder<'_> {
         for finding in self.report.told_of(self.view) {
             let place = match &finding.missing {
                 Some(missing) => Some(self.ghost_of(finding, missing)),
-                None => finding.messages.first().map(|no| self.place(self.root(*no))),
+                None => finding.messages.first().map(|no| self.place(exchange::root(self.view, *no))),
             };
+            let note = finding_note(finding, self.told.len());
+            let told = told(finding, note.paint);
+            let place = place.filter(|place| self.arrows.contains_key(place));
             if let Some(arrow) = place.and_then(|place| self.arrows.get_mut(&place)) {
-                let note = finding_note(finding);
                 if arrow.ghost || note.paint == Paint::Error {
                     arrow.paint = note.paint;
                 }
                 arrow.notes.push(note);
             }
+            self.told.push((place, told));
         }
     }
 
@@ -376,16 +318,19 @@ impl Builder<'_> {
         let base = ghost.after.map_or(0, |no| self.place(no).0);
         let behind = self.arrows.range((base, 0)..=(base, usize::MAX)).next_back();
         let place = (base, behind.map_or(1, |(place, _)| place.1 + 1));
+        let (_, _, method) = ghost.key();
+        let response = method.is_none();
+        let after = ghost.after.and_then(|no| self.exchanges.get(no.at()).cloned().flatten());
         let arrow = Arrow {
             from: ghost.from.at(),
             to: ghost.to.at(),
-            label: super::escape::text(ghost.what).into_owned(),
+            label: escape::text(ghost.what).into_owned(),
             ghost: true,
-            offset: None,
-            frame: None,
-            step: String::new(),
+            response,
+            sent: 1,
+            exchange: after.filter(|_| response || method.as_deref() == Some("ACK")),
             paint: Paint::Info,
-            notes: Vec::new(),
+            ..Arrow::default()
         };
         self.arrows.insert(place, arrow);
         self.ghosts.entry(ghost.key()).or_default().insert(place);
@@ -401,20 +346,57 @@ impl Builder<'_> {
         self.moved.get(&no).copied().unwrap_or(usual)
     }
 
-    /// The message that `no` repeats, through copies of copies.
-    fn root(&self, no: MessageNo) -> MessageNo {
-        let mut root = no;
-        while let Some(copy) = self.view.call.message(root).copy.filter(|copy| copy.of < root) {
-            root = copy.of;
+    /// The rows, once everything is in its place.
+    fn finish(self) -> Ladder {
+        let mut at: BTreeMap<Place, usize> = BTreeMap::new();
+        let mut arrows = Vec::with_capacity(self.arrows.len());
+        for (place, mut arrow) in self.arrows {
+            arrow.notes.sort_by_key(|note| note.finding.is_none());
+            at.insert(place, arrows.len());
+            arrows.push(arrow);
         }
-        root
+        crossing::mark(self.view, &mut arrows);
+        let (rows, row_of) = with_pauses(arrows);
+        let (rows, media) = media::place(self.media.finish(), rows);
+        let mut ladder = Ladder {
+            version: VERSION,
+            call: self.view.number + 1,
+            title: words::story(self.view),
+            facts: tell::facts(self.report, self.view),
+            flow: self.report.flow(self.view.number).and_then(|flow| flow.flow),
+            lanes: lanes(self.view),
+            legs: legs(self.view),
+            rows,
+            media,
+            findings: Vec::new(),
+        };
+        // Rows of media stand between the others by now.
+        let final_row: Vec<usize> =
+            (0..ladder.rows.len()).filter(|row| !matches!(ladder.rows[*row], Row::Media { .. })).collect();
+        let row = |place| Some(final_row[row_of[*at.get(&place)?]]);
+        ladder.findings =
+            self.told.into_iter().map(|(place, told)| Told { row: place.and_then(row), ..told }).collect();
+        ladder
     }
+}
+
+/// What a message has to do with authentication.
+fn auth(message: &Message) -> Option<Auth> {
+    if message.is_request() {
+        let has = message.has(Facts::AUTHORIZATION) || message.has(Facts::PROXY_AUTHORIZATION);
+        return has.then_some(Auth::Credentials);
+    }
+    if !matches!(message.status(), Some(401 | 407)) {
+        return None;
+    }
+    Some(if message.challenges().any(|challenge| challenge.stale) { Auth::Stale } else { Auth::Challenge })
 }
 
 fn paint_of(status: Option<u16>) -> Paint {
     match status {
         Some(200..=299) => Paint::Good,
-        Some(401 | 407) | None => Paint::Plain,
+        Some(401 | 407) => Paint::Info,
+        None => Paint::Plain,
         Some(400..) => Paint::Warning,
         Some(_) => Paint::Plain,
     }
@@ -424,24 +406,36 @@ fn paint_of(status: Option<u16>) -> Paint {
 fn comment_note(comment: &str) -> Note {
     /// Columns, about two lines beside the lanes.
     const ROOM: usize = 60;
-    let text = format!("comment: {}", shorten(&super::escape::text(comment), ROOM, "…"));
-    Note { paint: Paint::Dim, is_finding: false, text }
+    let text = format!("comment: {}", shorten(&escape::text(comment), ROOM, "…"));
+    Note { paint: Paint::Dim, finding: None, text }
 }
 
 /// "I01 ack-missing", as error, warning, note, or as what the capture cannot prove.
-fn finding_note(finding: &Finding) -> Note {
+fn finding_note(finding: &Finding, at: usize) -> Note {
     let paint = match (finding.verdict, finding.severity) {
         (Verdict::Open, _) | (_, Severity::Info) => Paint::Info,
         (_, Severity::Warning) => Paint::Warning,
         (_, Severity::Error) => Paint::Error,
     };
     let unproved = if finding.verdict == Verdict::Open { " (not proved)" } else { "" };
-    Note { paint, is_finding: true, text: format!("{} {}{unproved}", finding.rule.code, finding.rule.name) }
+    Note { paint, finding: Some(at), text: format!("{} {}{unproved}", finding.rule.code, finding.rule.name) }
+}
+
+fn told(finding: &Finding, paint: Paint) -> Told {
+    Told {
+        rule: finding.rule.code,
+        name: finding.rule.name,
+        severity: finding.severity.name(),
+        verdict: finding.verdict.name(),
+        paint,
+        summary: escape::text(&finding.summary).into_owned(),
+        row: None,
+    }
 }
 
 fn cause_note(missing: &Missing) -> String {
     let cause = cause_words(missing.cause, Verdict::Violated);
-    if missing.evidence.is_empty() { cause } else { format!("{cause}: {}", super::escape::text(&missing.evidence)) }
+    if missing.evidence.is_empty() { cause } else { format!("{cause}: {}", escape::text(&missing.evidence)) }
 }
 
 fn cause_words(cause: Cause, verdict: Verdict) -> String {
@@ -451,42 +445,38 @@ fn cause_words(cause: Cause, verdict: Verdict) -> String {
     }
 }
 
-/// The arrows with a row for each long silence.
-fn with_pauses(arrows: impl Iterator<Item = Arrow>) -> Vec<Row> {
+/// The arrows with a row for each long silence, and the row of each.
+fn with_pauses(arrows: Vec<Arrow>) -> (Vec<Row>, Vec<usize>) {
     let mut rows = Vec::new();
+    let mut row_of = Vec::with_capacity(arrows.len());
     let mut last: Option<Duration> = None;
     for arrow in arrows {
         if let Some(offset) = arrow.offset {
-            if let Some(silence) = last.and_then(|last| offset.checked_sub(last)).filter(|silence| *silence >= PAUSE) {
-                rows.push(Row::Pause(silence));
+            if let Some(seconds) = last.and_then(|last| offset.checked_sub(last)).filter(|silence| *silence >= PAUSE) {
+                rows.push(Row::Pause { seconds });
             }
             last = Some(offset);
         }
-        rows.push(Row::Arrow(arrow));
+        row_of.push(rows.len());
+        rows.push(Row::Arrow(Box::new(arrow)));
     }
-    rows
-}
-
-impl Row {
-    /// The words of a row that is no arrow.
-    pub fn remark(&self) -> Option<String> {
-        match self {
-            Self::Arrow(_) => None,
-            Self::Pause(length) => Some(format!("{} later", super::time::length(*length))),
-            Self::Elided(messages) => Some(format!("{} not shown", count(*messages, "message"))),
+    for row in &mut rows {
+        if let Row::Arrow(arrow) = row {
+            arrow.crosses = arrow.crosses.and_then(|other| row_of.get(other).copied());
         }
     }
+    (rows, row_of)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
+    use super::super::super::samples;
     use super::*;
 
     fn labels(ladder: &Ladder) -> Vec<String> {
         let label = |row: &Row| match row {
-            Row::Arrow(arrow) => arrow.label.clone(),
-            other => other.remark().unwrap_or_default(),
+            Row::Arrow(arrow) => arrow.text(),
+            other => ladder.remark(other).unwrap_or_default(),
         };
         ladder.rows.iter().map(label).collect()
     }
@@ -506,7 +496,7 @@ mod tests {
     #[test]
     fn copies_fold_and_a_finding_marks_the_ghost_of_the_flow() {
         let ladder = ladder(&samples::ack_never());
-        let told = ["INVITE SDP", "180 Ringing", "200 OK (INVITE) SDP (x5)", "ACK"];
+        let told = ["INVITE [PCMU]", "180 Ringing", "200 OK (INVITE) [PCMU] (x5)", "ACK", "media PCMU"];
         assert_eq!(labels(&ladder), told);
         let Row::Arrow(ack) = &ladder.rows[3] else { panic!("no arrow") };
         assert!(ack.ghost && ack.step == "F4" && ack.paint == Paint::Error);
@@ -516,8 +506,7 @@ mod tests {
     #[test]
     fn a_long_ladder_keeps_its_ends_and_what_is_remarkable() {
         let whole = ladder(&samples::ack_never());
-        let Row::Arrow(plain) = whole.rows[0].clone() else { panic!("no arrow") };
-        let mut rows = vec![Row::Arrow(plain); 200];
+        let mut rows = vec![whole.rows[0].clone(); 200];
         rows[100] = whole.rows[3].clone();
         let focused = Ladder { rows, ..whole }.focus(20);
         let told = labels(&focused);

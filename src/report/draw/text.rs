@@ -1,9 +1,11 @@
 //! A ladder drawn with characters. Lanes share the width of the terminal: with room enough labels stand
 //! on their arrows, with many lanes beside them, and with very many the lanes become a list.
 
-use super::escape;
-use super::ladder::{Arrow, Ladder, Row};
-use super::style::{Glyphs, Paint, Style, columns, wrap};
+use super::Drawing;
+use crate::report::escape;
+use crate::report::ladder::{Arrow, Ladder, Lane, MediaState, Row};
+use crate::report::style::{Glyphs, Paint, Style, columns, shorten, wrap};
+use crate::report::{tell, time};
 use std::io::{self, Write};
 use unicode_width::UnicodeWidthChar;
 
@@ -15,13 +17,49 @@ const PITCH_MAX: usize = 40;
 const NARROW: std::ops::RangeInclusive<usize> = 4..=12;
 /// Widest column of labels beside narrow lanes.
 const LABELS: usize = 34;
+/// Most columns of names of lanes, and fewest lines of them that are worth several.
+const NAMES: usize = 4;
+const FEW_NAMES: usize = 6;
+/// Narrowest such column, in which labels wrap.
+const LABELS_MIN: usize = 14;
 /// Fewest columns of a label, however narrow the terminal.
 const LIST_MIN: usize = 10;
 /// Fewest columns right of the lanes that are worth writing notes in.
 const NOTES: usize = 26;
 
+/// Text for a terminal, with what is known of the call.
+#[derive(Debug)]
+pub(super) struct Text;
+
+impl Drawing for Text {
+    fn name(&self) -> &'static str {
+        "text"
+    }
+
+    fn help(&self) -> &'static str {
+        "for a terminal of any width"
+    }
+
+    fn extension(&self) -> &'static str {
+        "txt"
+    }
+
+    fn between(&self) -> &'static str {
+        "\n"
+    }
+
+    fn draw(&self, sheet: &super::Sheet<'_>, _page: usize, out: &mut dyn Write) -> io::Result<()> {
+        let (report, view, style) = (sheet.report, sheet.view, sheet.style);
+        tell::heading(report, view, style, out)?;
+        tell::participants(view, style, out)?;
+        writeln!(out)?;
+        text(&sheet.ladder, style, 2, out)?;
+        report.told_of(view).try_for_each(|finding| tell::short_finding(finding, 2, style, out))
+    }
+}
+
 /// Draws `ladder`, each line indented by `indent` columns and none wider than the style allows.
-pub fn draw(ladder: &Ladder, style: Style, indent: usize, out: &mut dyn Write) -> io::Result<()> {
+pub fn text(ladder: &Ladder, style: Style, indent: usize, out: &mut dyn Write) -> io::Result<()> {
     if ladder.rows.is_empty() {
         return Ok(());
     }
@@ -45,31 +83,41 @@ struct Margin {
     offset: usize,
     frame: usize,
     step: usize,
+    request: usize,
 }
 
 impl Margin {
     fn new(ladder: &Ladder, indent: usize) -> Self {
-        let arrows =
-            || ladder.rows.iter().filter_map(|row| if let Row::Arrow(arrow) = row { Some(arrow) } else { None });
+        let arrows = || ladder.arrows().map(|(_, arrow)| arrow);
         let widest = |text: fn(&Arrow) -> usize, least| arrows().map(text).max().unwrap_or(0).max(least);
         let has_steps = arrows().any(|arrow| !arrow.step.is_empty());
+        let marks_requests = ladder.is_interleaved();
         Self {
             indent,
-            offset: widest(|arrow| arrow.offset.map_or(0, |offset| super::time::offset(offset).len()), "second".len()),
+            offset: widest(|arrow| arrow.offset.map_or(0, |offset| time::offset(offset).len()), "second".len()),
             frame: widest(|arrow| arrow.frame.map_or(0, |frame| frame.to_string().len()), "frame".len()),
             step: if has_steps { widest(|arrow| columns(&arrow.step), "step".len()) + 2 } else { 0 },
+            request: if marks_requests { widest(|arrow| columns(&request(arrow)), "req".len()) + 2 } else { 0 },
         }
     }
 
     fn width(&self) -> usize {
-        self.indent + self.offset + 2 + self.frame + self.step + 2
+        self.indent + self.offset + 2 + self.frame + self.step + self.request + 2
     }
 
-    fn text(&self, offset: &str, frame: &str, step: &str) -> String {
-        let Self { indent, offset: o, frame: f, step: s } = self;
-        let step = if *s == 0 { String::new() } else { format!("  {step:<width$}", width = s - 2) };
-        format!("{:indent$}{offset:>o$}  {frame:>f$}{step}", "")
+    fn text(&self, offset: &str, frame: &str, step: &str, request: &str) -> String {
+        let Self { indent, offset: o, frame: f, step: s, request: r } = self;
+        let column = |text: &str, width: usize| match width {
+            0 => String::new(),
+            width => format!("  {text:<width$}", width = width - 2),
+        };
+        format!("{:indent$}{offset:>o$}  {frame:>f$}{}{}", "", column(step, *s), column(request, *r))
     }
+}
+
+/// The request that an arrow belongs to: "2a".
+fn request(arrow: &Arrow) -> String {
+    arrow.exchange.as_ref().map(ToString::to_string).unwrap_or_default()
 }
 
 struct Sheet<'a> {
@@ -107,7 +155,7 @@ impl<'a> Sheet<'a> {
     fn arrange(&mut self) {
         let (width, left, n) = (self.style.width, self.margin.width(), self.ladder.lanes.len());
         let between = n.saturating_sub(1).max(1);
-        let widest = self.ladder.lanes.iter().map(|lane| columns(&lane.address)).max().unwrap_or(0);
+        let widest = self.ladder.lanes.iter().map(|lane| columns(&lane.title())).max().unwrap_or(0);
         let half = widest.min(PITCH_MIN - 2).div_ceil(2);
         let wide = width.saturating_sub(left + 2 * half + 1) / between;
         if wide >= PITCH_MIN {
@@ -122,17 +170,17 @@ impl<'a> Sheet<'a> {
         let prefix = |arrow: &Arrow| {
             if n > 1 { columns(&self.route(arrow)) + 2 } else { 0 }
         };
-        let arrows =
-            || self.ladder.rows.iter().filter_map(|row| if let Row::Arrow(arrow) = row { Some(arrow) } else { None });
-        let longest = arrows().map(|arrow| columns(&arrow.label)).max().unwrap_or(0).min(LABELS);
-        let narrow = width.saturating_sub(left + longest + 4) / n.max(1);
-        if narrow >= *NARROW.start() {
+        let arrows = || self.ladder.arrows().map(|(_, arrow)| arrow);
+        let longest = arrows().map(|arrow| columns(&arrow.text())).max().unwrap_or(0).min(LABELS);
+        let room = width.saturating_sub(left + 4);
+        let labels = longest.min(room.saturating_sub(n * NARROW.start()));
+        if n > 0 && labels >= longest.min(LABELS_MIN) {
             self.shape = Shape::Narrow;
-            self.labels = longest;
-            let pitch = narrow.min(*NARROW.end());
-            self.lanes = (0..n).map(|lane| left + longest + 3 + lane * pitch).collect();
+            self.labels = labels;
+            let pitch = ((room - labels) / n).min(*NARROW.end());
+            self.lanes = (0..n).map(|lane| left + labels + 3 + lane * pitch).collect();
         } else {
-            self.labels = arrows().map(|arrow| prefix(arrow) + columns(&arrow.label)).max().unwrap_or(0);
+            self.labels = arrows().map(|arrow| prefix(arrow) + columns(&arrow.text())).max().unwrap_or(0);
             self.labels = self.labels.min(width.saturating_sub(left).max(LIST_MIN));
         }
     }
@@ -142,7 +190,8 @@ impl<'a> Sheet<'a> {
         for row in &self.ladder.rows {
             match row {
                 Row::Arrow(arrow) => self.arrow(arrow, out)?,
-                other => self.remark(&other.remark().unwrap_or_default(), out)?,
+                Row::Media { media } => self.media(*media, out)?,
+                other => self.remark(&self.ladder.remark(other).unwrap_or_default(), out)?,
             }
         }
         Ok(())
@@ -150,15 +199,12 @@ impl<'a> Sheet<'a> {
 
     fn heading(&self, out: &mut dyn Write) -> io::Result<()> {
         let step = if self.margin.step > 0 { "step" } else { "" };
-        let columns_named = self.margin.text("second", "frame", step);
+        let request = if self.margin.request > 0 { "req" } else { "" };
+        let columns_named = self.margin.text("second", "frame", step, request);
         if self.shape == Shape::Wide {
             return self.titles(&columns_named, out);
         }
-        for (at, lane) in self.ladder.lanes.iter().enumerate() {
-            let line =
-                format!("{:indent$}{:>2} = {}  {}", "", at + 1, lane.address, lane.part, indent = self.margin.indent);
-            writeln!(out, "{}", self.style.paint(Paint::Bold, line.trim_end()))?;
-        }
+        self.names(out)?;
         let mut line = Line::new(self);
         line.put(0, &columns_named, Paint::Dim);
         let pitch = self.lanes.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(0);
@@ -169,6 +215,23 @@ impl<'a> Sheet<'a> {
         line.write(out)
     }
 
+    /// What the numbers of the lanes stand for, in as many columns as fit.
+    fn names(&self, out: &mut dyn Write) -> io::Result<()> {
+        let name = |(at, lane): (usize, &Lane)| format!("{:>2} = {}  {}", at + 1, lane.title(), lane.part);
+        let names: Vec<String> = self.ladder.lanes.iter().enumerate().map(name).collect();
+        let widest = names.iter().map(|name| columns(name.trim_end())).max().unwrap_or(0) + 3;
+        let side_by_side = ((self.style.width + 3).saturating_sub(self.margin.indent) / widest).clamp(1, NAMES);
+        let lines = names.len().div_ceil(side_by_side).max(FEW_NAMES);
+        for at in 0..lines.min(names.len()) {
+            let mut line = Line::new(self);
+            for (column, name) in names.iter().skip(at).step_by(lines).enumerate() {
+                line.put(self.margin.indent + column * widest, name.trim_end(), Paint::Bold);
+            }
+            line.write(out)?;
+        }
+        Ok(())
+    }
+
     /// Addresses and parts above their lifelines.
     fn titles(&self, columns_named: &str, out: &mut dyn Write) -> io::Result<()> {
         let room = self.lanes.windows(2).map(|pair| pair[1] - pair[0] - 2).min().unwrap_or(PITCH_MIN);
@@ -177,7 +240,7 @@ impl<'a> Sheet<'a> {
             .lanes
             .iter()
             .map(|lane| {
-                let mut lines = wrap(&lane.address, room.min(PITCH_MIN - 2));
+                let mut lines = wrap(&lane.title(), room.min(PITCH_MIN - 2));
                 lines.extend((!lane.part.is_empty()).then(|| lane.part.to_owned()));
                 lines
             })
@@ -204,14 +267,14 @@ impl<'a> Sheet<'a> {
         let mut lines = match self.shape {
             Shape::Wide if arrow.from == arrow.to => self.loop_lines(arrow),
             Shape::Wide => self.wide_lines(arrow),
-            Shape::Narrow => self.beside_lines(arrow, &arrow.label),
-            Shape::List => self.beside_lines(arrow, &format!("{}  {}", self.route(arrow), arrow.label)),
+            Shape::Narrow => self.beside_lines(arrow, &arrow.text()),
+            Shape::List => self.beside_lines(arrow, &format!("{}  {}", self.route(arrow), arrow.text())),
         };
-        let offset = arrow.offset.map(super::time::offset).unwrap_or_default();
+        let offset = arrow.offset.map(time::offset).unwrap_or_default();
         let frame = arrow.frame.map(|frame| frame.to_string()).unwrap_or_default();
         let at = if self.shape == Shape::Wide && arrow.from != arrow.to { lines.len() - 1 } else { 0 };
         if let Some(line) = lines.get_mut(at) {
-            line.put(0, &self.margin.text(&offset, &frame, &arrow.step), Paint::Dim);
+            line.put(0, &self.margin.text(&offset, &frame, &arrow.step, &request(arrow)), Paint::Dim);
         }
         match self.notes {
             Some(column) => self.notes_beside(arrow, column, at, &mut lines),
@@ -231,7 +294,7 @@ impl<'a> Sheet<'a> {
         let (from, to) = (self.lane(arrow.from), self.lane(arrow.to));
         let (left, right) = (from.min(to), from.max(to));
         let room = (right - left).saturating_sub(7).max(2);
-        let chunks = wrap(&arrow.label, room);
+        let chunks = wrap(&arrow.text(), room);
         let last = chunks.len() - 1;
         let mut lines = Vec::new();
         for (at, chunk) in chunks.iter().enumerate() {
@@ -266,7 +329,7 @@ impl<'a> Sheet<'a> {
         let shaft = if arrow.ghost { self.glyphs.ghost } else { self.glyphs.shaft };
         let ghost = if arrow.ghost { 2 } else { 0 };
         let room = self.notes.unwrap_or(self.style.width).saturating_sub(x + WIDE + 4);
-        let leftwards = room < columns(&arrow.label) && x > self.margin.width() + PITCH_MIN;
+        let leftwards = room < columns(&arrow.text()) && x > self.margin.width() + PITCH_MIN;
         let side = |at: usize| if leftwards { x - at } else { x + at };
         let mut lines = vec![Line::new(self), Line::new(self)];
         for (line, corner) in lines.iter_mut().zip(&self.glyphs.corners[if leftwards { 2..4 } else { 0..2 }]) {
@@ -276,7 +339,7 @@ impl<'a> Sheet<'a> {
         }
         lines[1].set(side(1), self.glyphs.heads[ghost + usize::from(!leftwards)], Paint::Plain);
         let room = if leftwards { PITCH_MIN - WIDE - 3 } else { room.max(10) };
-        let label = format!(" {} ", super::style::shorten(&arrow.label, room, self.glyphs.ellipsis));
+        let label = format!(" {} ", shorten(&arrow.text(), room, self.glyphs.ellipsis));
         lines[0].put(if leftwards { x - WIDE - columns(&label) } else { x + WIDE + 1 }, &label, arrow.paint);
         lines
     }
@@ -331,6 +394,37 @@ impl<'a> Sheet<'a> {
                 lines.push(line);
             }
         }
+    }
+
+    /// Media that begin to flow, from end to end.
+    fn media(&self, media: usize, out: &mut dyn Write) -> io::Result<()> {
+        let Some(media) = self.ladder.media.get(media) else { return Ok(()) };
+        let (one, other) = (self.lane(media.from), self.lane(media.to));
+        let (left, right) = (one.min(other), one.max(other));
+        let paint = if media.state == MediaState::Talk { Paint::Good } else { Paint::Dim };
+        let mut line = Line::new(self);
+        self.lifelines(&mut line, self.glyphs.lifeline);
+        let text = format!(" {} ", media.text());
+        if self.shape == Shape::List {
+            let text = format!("{:>2} {} {:<2} {text}", media.from + 1, self.glyphs.both, media.to + 1);
+            let room = self.style.width.saturating_sub(self.margin.width());
+            line.put(self.margin.width(), &shorten(text.trim_end(), room, self.glyphs.ellipsis), paint);
+            return line.write(out);
+        }
+        for x in left + 1..right {
+            line.set(x, self.glyphs.media, paint);
+        }
+        if right > left + 2 {
+            line.set(left + 1, self.glyphs.heads[1], paint);
+            line.set(right - 1, self.glyphs.heads[0], paint);
+        }
+        if self.shape == Shape::Narrow {
+            line.put(self.margin.width(), &shorten(text.trim(), self.labels, self.glyphs.ellipsis), paint);
+        } else {
+            let text = shorten(&text, (right - left).saturating_sub(5), self.glyphs.ellipsis);
+            line.put(left + 1 + (right - left - 1).saturating_sub(columns(&text)) / 2, &text, paint);
+        }
+        line.write(out)
     }
 
     /// A row that is no arrow: time that passes, messages left out.
@@ -408,8 +502,8 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ladder::{Lane, Note};
     use super::*;
+    use crate::report::ladder::Note;
     use std::time::Duration;
 
     fn arrow(from: usize, to: usize, label: &str) -> Arrow {
@@ -417,23 +511,22 @@ mod tests {
             from,
             to,
             label: label.to_owned(),
-            ghost: false,
             offset: Some(Duration::from_millis(1500)),
             frame: Some(7),
             step: "F1".to_owned(),
-            paint: Paint::Plain,
-            notes: Vec::new(),
+            ..Arrow::default()
         }
     }
 
     fn ladder(lanes: usize, arrows: Vec<Arrow>) -> Ladder {
-        let lane = |n| Lane { address: format!("192.0.2.{n}:5060"), part: "proxy" };
-        Ladder { lanes: (1..=lanes).map(lane).collect(), rows: arrows.into_iter().map(Row::Arrow).collect() }
+        let lane = |n| Lane { address: format!("192.0.2.{n}:5060"), part: "proxy", ..Lane::default() };
+        let rows = arrows.into_iter().map(|arrow| Row::Arrow(Box::new(arrow))).collect();
+        Ladder { lanes: (1..=lanes).map(lane).collect(), rows, ..Ladder::default() }
     }
 
     fn drawn(ladder: &Ladder, width: usize, ascii: bool) -> String {
         let mut out = Vec::new();
-        draw(ladder, Style { width, ascii, colour: false }, 2, &mut out).unwrap();
+        text(ladder, Style { width, ascii, colour: false }, 2, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -446,7 +539,7 @@ mod tests {
             arrows.push(arrow(lanes / 2, lanes / 2, "OPTIONS"));
             arrows[0].notes.push(Note {
                 paint: Paint::Error,
-                is_finding: true,
+                finding: Some(0),
                 text: "I01 ack-missing never sent: nobody answered for a long time".to_owned(),
             });
             for width in [40, 60, 80, 100, 132, 200] {
@@ -462,7 +555,7 @@ mod tests {
         let mut ghost = arrow(0, 1, "ACK");
         ghost.ghost = true;
         (ghost.offset, ghost.frame) = (None, None);
-        ghost.notes.push(Note { paint: Paint::Error, is_finding: true, text: "I01 ack-missing".to_owned() });
+        ghost.notes.push(Note { paint: Paint::Error, finding: Some(0), text: "I01 ack-missing".to_owned() });
         let rows = vec![arrow(0, 1, "INVITE SDP"), arrow(1, 0, "200 OK (INVITE) SDP"), ghost, arrow(1, 1, "OPTIONS")];
         insta::assert_snapshot!(drawn(&ladder(2, rows), 100, false));
     }
@@ -478,7 +571,7 @@ mod tests {
     #[test]
     fn ascii_has_no_other_character() {
         let mut row = arrow(0, 1, "180 Läutet…");
-        row.notes.push(Note { paint: Paint::Dim, is_finding: true, text: "→ ok".to_owned() });
+        row.notes.push(Note { paint: Paint::Dim, finding: Some(0), text: "→ ok".to_owned() });
         assert!(drawn(&ladder(2, vec![row]), 100, true).is_ascii());
     }
 }
