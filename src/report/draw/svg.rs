@@ -326,8 +326,8 @@ impl Canvas<'_, '_> {
         let class = if over_lanes { "label halo" } else { "label" };
         write!(self.out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">")?;
         for (at, (class, text)) in line.iter().enumerate() {
-            let gap = if at > 0 { "\u{a0}\u{a0}" } else { "" };
-            write!(self.out, "<tspan class=\"{class}\">{gap}{}</tspan>", escape(text))?;
+            let gap = if at > 0 { (" ", " dx=\"5\"") } else { ("", "") };
+            write!(self.out, "{}<tspan class=\"{class}\"{}>{}</tspan>", gap.0, gap.1, escape(text))?;
         }
         self.out.push_str("</text>");
         Ok(())
