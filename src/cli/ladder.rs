@@ -8,7 +8,7 @@ use crate::base::Error;
 use crate::report::draw::{DRAWINGS, Drawing, Listed, Sheet, index_name, write_index};
 use crate::report::{Report, Style, count};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Runs `callflow ladder`.
 pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, Stop> {
@@ -116,7 +116,7 @@ fn write_page(
     drawing: &dyn Drawing,
     sheet: &Sheet<'_>,
     page: usize,
-    path: &PathBuf,
+    path: &Path,
     screen: ScreenArgs,
 ) -> Result<(), Stop> {
     let Output { mut out, .. } = output::open(Some(path), screen)?;

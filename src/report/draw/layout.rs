@@ -16,7 +16,7 @@ pub(super) const PAD: usize = 24;
 /// Rows after which the lanes are named again; more with many lanes, so that a picture grows with its rows only.
 const AGAIN: usize = 40;
 /// Widest text in the box that names a lane.
-const TITLE: usize = 170;
+const TITLE: usize = 210;
 /// Most pixels of a note in a line.
 const NOTES: usize = 290;
 /// Labels on a hop may widen it so far; with many lanes less.

@@ -4,12 +4,16 @@
 use super::layout::{LINE, LOOP, Layout, PAD, Piece, Placed, SMALL};
 use super::xml::escape;
 use super::{Drawing, Sheet, details, measure, style, told};
-use crate::report::ladder::{Arrow, Auth, Ladder, MediaState, Row};
+use crate::report::ladder::{Arrow, Auth, Ladder, LegMark, MediaState, Row};
 use crate::report::style::Paint;
 use crate::report::time;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::ops::Range;
+
+/// Height of the mark of a leg, and most of them below each other.
+const LEG: usize = 20;
+const LEVELS: usize = 8;
 
 /// One picture; a long ladder is a tall one that names its lanes again and again.
 #[derive(Debug)]
@@ -57,7 +61,8 @@ fn draw(ladder: &Ladder, rows: Range<usize>, alone: bool, out: &mut String) -> R
     // How wide it is tells how many lines the title takes, and that where the rows begin.
     let width = Layout::new(ladder, rows.clone(), 0).width;
     let lines = if alone { heading(ladder, width) } else { Vec::new() };
-    let legs = if ladder.legs.is_empty() { 0 } else { LINE + 8 };
+    let levels = levels(ladder);
+    let legs = levels.iter().max().map_or(0, |deepest| (deepest + 1) * LEG + 6);
     let top = PAD + lines.iter().map(|line| line.height).sum::<usize>() + if alone { 10 } else { 0 } + legs;
     let layout = Layout::new(ladder, rows, top);
     let found = if alone { findings(ladder, layout.width) } else { Vec::new() };
@@ -65,13 +70,26 @@ fn draw(ladder: &Ladder, rows: Range<usize>, alone: bool, out: &mut String) -> R
     writeln!(out, "<rect class=\"bg\" width=\"{width}\" height=\"{height}\"/>")?;
     text_lines(&lines, PAD, out)?;
     let mut canvas = Canvas { layout: &layout, out };
-    canvas.legs()?;
+    canvas.legs(&levels)?;
     canvas.ground()?;
     for placed in &layout.placed {
         canvas.row(placed)?;
     }
     text_lines(&found, layout.bottom + 10, out)?;
     Ok((width, height))
+}
+
+/// How deep the mark of each leg stands above the lanes: legs on the same lanes below each other.
+fn levels(ladder: &Ladder) -> Vec<usize> {
+    let mut free_from: Vec<usize> = Vec::new();
+    let mut level_of = |leg: &LegMark| {
+        let free = free_from.iter().position(|from| *from <= leg.left);
+        let level = free.unwrap_or_else(|| free_from.len().min(LEVELS - 1));
+        free_from.resize(free_from.len().max(level + 1), 0);
+        free_from[level] = leg.right.max(leg.left + 1);
+        level
+    };
+    ladder.legs.iter().map(&mut level_of).collect()
 }
 
 /// A line of text across the picture.
@@ -126,24 +144,28 @@ impl Canvas<'_, '_> {
     }
 
     /// Which lanes each leg is between.
-    fn legs(&mut self) -> fmt::Result {
-        let y = self.layout.top - 10;
-        for (at, leg) in self.layout.ladder.legs.iter().enumerate() {
+    fn legs(&mut self, levels: &[usize]) -> fmt::Result {
+        let deepest = levels.iter().max().copied().unwrap_or(0);
+        for ((at, leg), level) in self.layout.ladder.legs.iter().enumerate().zip(levels) {
             let (left, right) = (self.x(leg.left) + 4, self.x(leg.right).saturating_sub(4));
+            let y = self.layout.top - 8 - (deepest - level) * LEG;
             let hue = hue_of(at + 1);
-            // Legs on the same lanes are told one after the other.
-            let shift = self.layout.ladder.legs[..at].iter().filter(|other| other.left == leg.left).count() * 44;
             write!(
                 self.out,
                 "<g class=\"h{hue}\"><title>leg {}: Call-ID {}</title>",
                 leg.letter,
                 escape(&leg.call_id)
             )?;
-            if shift == 0 && right > left {
+            if right > left {
                 write!(self.out, "<path class=\"shaft\" d=\"M{left} {y}v-4H{right}v4\"/>")?;
             }
-            let text_x = left + 4 + shift;
-            writeln!(self.out, "<text class=\"leg req\" x=\"{text_x}\" y=\"{}\">leg {}</text></g>", y - 8, leg.letter)?;
+            writeln!(
+                self.out,
+                "<text class=\"leg req\" x=\"{}\" y=\"{}\">leg {}</text></g>",
+                left + 4,
+                y - 7,
+                leg.letter
+            )?;
         }
         Ok(())
     }
@@ -233,7 +255,7 @@ impl Canvas<'_, '_> {
         )?;
         self.margin(placed, arrow)?;
         if arrow.from == arrow.to {
-            self.to_itself(placed, arrow)?;
+            self.loop_back(placed, arrow)?;
         } else {
             self.shaft(placed, arrow)?;
         }
@@ -304,15 +326,15 @@ impl Canvas<'_, '_> {
         let class = if over_lanes { "label halo" } else { "label" };
         write!(self.out, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">")?;
         for (at, (class, text)) in line.iter().enumerate() {
-            let gap = if at > 0 { "\u{a0}\u{a0}" } else { "" };
-            write!(self.out, "<tspan class=\"{class}\">{gap}{}</tspan>", escape(text))?;
+            let gap = if at > 0 { (" ", " dx=\"5\"") } else { ("", "") };
+            write!(self.out, "{}<tspan class=\"{class}\"{}>{}</tspan>", gap.0, gap.1, escape(text))?;
         }
         self.out.push_str("</text>");
         Ok(())
     }
 
     /// Out to the right and back.
-    fn to_itself(&mut self, placed: &Placed, arrow: &Arrow) -> fmt::Result {
+    fn loop_back(&mut self, placed: &Placed, arrow: &Arrow) -> fmt::Result {
         let (x, y) = (self.x(arrow.from), placed.y);
         let (out, down) = (x + LOOP - 8, y + 10);
         write!(

@@ -78,7 +78,7 @@ fn boxes(svg: &str) -> Vec<([i64; 4], String)> {
     let number = |node: &roxmltree::Node<'_, '_>, name: &str| node.attribute(name).unwrap().parse::<i64>().unwrap();
     let texts = document.descendants().filter(|node| node.has_tag_name("text"));
     let boxed = |node: roxmltree::Node<'_, '_>| {
-        let text: String = node.descendants().filter(|node| node.is_text()).filter_map(|node| node.text()).collect();
+        let text: String = node.descendants().filter_map(|node| node.text().filter(|_| node.is_text())).collect();
         let class = node.attribute("class").unwrap_or_default();
         let size = match class {
             "title" => 18,

@@ -221,7 +221,7 @@ pub(super) fn place(spans: Vec<Span>, rows: Vec<Row>) -> (Vec<Row>, Vec<Media>) 
         .into_iter()
         .filter_map(|span| {
             let began = settled(&rows, *at.get(&span.began.at())?);
-            let ended = span.ended.map(|no| at.get(&no.at()).copied()).unwrap_or(Some(last))?;
+            let ended = span.ended.map_or(Some(last), |no| at.get(&no.at()).copied())?;
             (ended > began).then_some((began, (ended < last).then_some(ended), span.media))
         })
         .collect();
