@@ -40,6 +40,7 @@ pub mod base;
 pub mod call;
 pub mod capture;
 pub mod cli;
+pub mod export;
 pub mod flow;
 #[doc(hidden)]
 pub mod fuzzing;

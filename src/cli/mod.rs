@@ -4,6 +4,7 @@ mod args;
 mod catalog;
 mod check;
 mod diff;
+mod export;
 mod follow;
 mod learn;
 mod list;
@@ -88,6 +89,7 @@ fn command(cli: &Cli) -> Status {
         Command::Explain(args) => catalog::explain(args, cli.screen),
         Command::Learn(args) => learn::learn(args, cli.screen),
         Command::Diff(args) => diff::diff(args, cli.screen),
+        Command::Export(args) => export::export(args),
         Command::Rules(args) => catalog::rules(args, cli.screen),
         Command::Flows(args) => catalog::flows(args, cli.screen),
     };

@@ -1,7 +1,7 @@
 //! From files to findings: opens the source, feeds the analyzer, compares and judges.
 
 use super::args::InputArgs;
-use super::{follow, say};
+use super::{Stop, follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
 use crate::base::{BadName, Batch, Error, Names};
 use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
@@ -72,10 +72,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let opened = if input.follow { follow::open(files)? } else { capture::open(files) };
     let mut unread = !opened.errors.is_empty();
     opened.errors.iter().for_each(|error| say(error));
-    let mut source = match &input.bpf {
-        None => opened.source,
-        Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
-    };
+    let mut source = filtered(input, opened.source)?;
     let (sip_ports, leg_headers) = (input.decode_as.clone(), input.leg_header.clone());
     let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports, leg_headers });
     unread |= !feed(source.as_mut(), &mut analyzer, &progress(files));
@@ -100,6 +97,30 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     }
     let Story { analysis, flows, findings } = story::tell(analysis, flows, findings);
     Ok(Outcome { captures, analysis, flows, findings, unread })
+}
+
+/// The packets of `source` that `--bpf` lets through.
+fn filtered(input: &InputArgs, source: Box<dyn Source>) -> Result<Box<dyn Source>, Error> {
+    Ok(match &input.bpf {
+        None => source,
+        Some(expression) => Box::new(Filtered::new(source, expression)?),
+    })
+}
+
+/// Reads the input again, to which an [`Outcome`] was told; what could not be read then is passed over here.
+pub(super) fn again(
+    input: &InputArgs,
+    mut take: impl FnMut(&Batch, &dyn Source) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut source = filtered(input, capture::open(&input.files).source)?;
+    let mut batch = Batch::default();
+    loop {
+        match source.next_batch(&mut batch) {
+            Ok(More::More) => take(&batch, source.as_ref())?,
+            Ok(More::End) => return Ok(()),
+            Err(_) => {} // told when it was read first; the other files go on
+        }
+    }
 }
 
 /// An observation point as people know it: the file, and the interface where the file has several.
