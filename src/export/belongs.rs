@@ -38,7 +38,6 @@ pub(super) struct Bare {
     /// The frame that completed it.
     pub(super) frame: u32,
     pub(super) time: Timestamp,
-    pub(super) interface: u32,
     pub(super) connection: Connection,
     pub(super) message: Bytes,
 }
@@ -87,7 +86,6 @@ impl Belongs {
         let bare = || Bare {
             frame: seen.frames.last(),
             time: seen.time,
-            interface: seen.interface,
             connection: seen.connection,
             message: seen.message.raw().clone(),
         };

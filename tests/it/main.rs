@@ -19,6 +19,7 @@ mod determinism;
 mod digest;
 mod docs;
 mod encapsulations;
+mod export;
 mod follow;
 mod hostile;
 mod legs;

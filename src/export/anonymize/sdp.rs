@@ -51,7 +51,11 @@ fn attribute(namer: &mut Namer, value: &mut [u8]) {
     if vocabulary::is_public_attribute(name) {
         return;
     }
-    let vocabulary = if vocabulary::is_address_attribute(name) { Vocabulary::Addresses } else { Vocabulary::Nobody };
+    let vocabulary = match &*name {
+        b"tool" => Vocabulary::Products,
+        _ if vocabulary::is_address_attribute(name) => Vocabulary::Addresses,
+        _ => Vocabulary::Nobody,
+    };
     // RFC 4568: the numbers and the suite stay, the keys do not.
     let secret = if name.eq_ignore_ascii_case(b"crypto") {
         value.iter().rposition(|byte| *byte == b' ').unwrap_or(0)

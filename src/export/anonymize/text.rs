@@ -78,7 +78,8 @@ impl Scan<'_> {
         let word = &self.text[self.at..end];
         let vocabulary = match self.vocabulary {
             _ if in_user => Vocabulary::Nobody,
-            Vocabulary::Words if self.quoted => Vocabulary::Nobody,
+            // Behind these are ends of hosts and kinds of URNs, as outside of quotes.
+            Vocabulary::Words if self.quoted && !matches!(self.before(), Some(b'.' | b':')) => Vocabulary::Nobody,
             other => other,
         };
         if !vocabulary.has(word) && !(self.is_port(end) && !in_user) {
@@ -133,7 +134,7 @@ impl Scan<'_> {
         let name = &self.text[self.at..name_end];
         let next = self.end_of(name_end, |byte| matches!(byte, b' ' | b'\t'));
         let has_value = self.text.get(next) == Some(&b'=');
-        let is_flag = matches!(self.text.get(next), None | Some(b';' | b',' | b'>' | b'?'))
+        let is_flag = matches!(self.text.get(next), None | Some(b';' | b',' | b'>' | b'?' | b'\r' | b'\n'))
             && (escaped || self.before().is_some_and(|byte| matches!(byte, b';' | b' ')));
         let is_escaped = escaped && matches!(self.text.get(next), None | Some(b'%' | b'>' | b'&'));
         if !(has_value || is_flag || is_escaped) || !vocabulary::is_parameter(name) {

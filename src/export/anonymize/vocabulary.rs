@@ -617,12 +617,16 @@ impl Vocabulary {
         /// Digits of a version; serial numbers have more.
         const VERSION: usize = 3;
         let is_number = || word.iter().all(u8::is_ascii_digit);
+        let is_version = || {
+            let number = word.strip_prefix(b"v").or(word.strip_prefix(b"V")).unwrap_or(word);
+            number.len() <= VERSION && number.iter().all(u8::is_ascii_digit)
+        };
         is_in(NOBODY, word)
             || match self {
                 Self::Nobody => false,
                 Self::Words => is_in(WORDS, word),
                 Self::Phrases => is_in(PHRASES, word) || is_in(WORDS, word),
-                Self::Products => is_in(PRODUCTS, word) || (word.len() <= VERSION && is_number()),
+                Self::Products => is_in(PRODUCTS, word) || is_version(),
                 Self::Addresses => {
                     is_number()
                         || is_in(
