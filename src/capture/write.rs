@@ -43,6 +43,7 @@ mod block {
     pub(super) const SECTION: u32 = 0x0a0d_0d0a;
     pub(super) const INTERFACE: u32 = 1;
     pub(super) const ENHANCED_PACKET: u32 = 6;
+    pub(super) const SECRETS: u32 = 0xa;
 }
 
 mod option {
@@ -54,6 +55,8 @@ mod option {
 }
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
+/// TLS key log, as secrets of pcapng: "TLSK".
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 /// Nanoseconds: 10^-9 seconds.
 const RESOLUTION: u8 = 9;
 const PCAP_NANOSECONDS: u32 = 0xa1b2_3c4d;
@@ -110,6 +113,20 @@ impl<W: Write> Writer<W> {
         }
         self.interfaces.push(link);
         Ok(self.interfaces.len() as u32 - 1)
+    }
+
+    /// Writes TLS secrets, in the format of SSLKEYLOGFILE, before the packets that need them; classic pcap has no
+    /// place for them.
+    pub fn secrets(&mut self, key_log: &[u8]) -> io::Result<()> {
+        if self.container == Container::Pcap {
+            return Ok(());
+        }
+        self.begin(block::SECRETS);
+        self.put(&TLS_KEY_LOG.to_le_bytes());
+        self.put(&(key_log.len() as u32).to_le_bytes());
+        self.put(key_log);
+        self.pad();
+        self.end()
     }
 
     /// Writes a packet.
@@ -248,5 +265,15 @@ mod tests {
         writer.frame(&frame(interface, b"a", &["ä".repeat(40_000)])).unwrap();
         let (file, _) = read(writer.finish().unwrap());
         assert!(file.captures()[0].complete && file.comments()[0].text.starts_with('ä'));
+    }
+
+    #[test]
+    fn secrets_come_back() {
+        let mut writer = Writer::new(Vec::new(), Container::PcapNg, "test").unwrap();
+        writer.secrets(b"CLIENT_RANDOM 01 02\n").unwrap();
+        let interface = writer.interface(LinkType(1), None, None).unwrap();
+        writer.frame(&frame(interface, b"a", &[])).unwrap();
+        let (mut file, _) = read(writer.finish().unwrap());
+        assert_eq!(file.key_log().trim_ascii(), b"CLIENT_RANDOM 01 02");
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn export(args: &ExportArgs) -> Result<Status, Stop> {
         report.findings().filter(|finding| finding.call.is_some()).flat_map(|finding| finding.frames.clone());
     let belongs = Belongs::new(&outcome.analysis, report.calls(), evidence, options);
     let mut marker = Marker::new(belongs, namer);
-    pipeline::again(&args.input, |batch, _| {
+    pipeline::again(&args.input, |batch, source| {
+        marker.add_keys(&source.key_log());
         marker.push(batch);
         Ok(())
     })?;

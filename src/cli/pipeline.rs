@@ -110,13 +110,13 @@ fn filtered(input: &InputArgs, source: Box<dyn Source>) -> Result<Box<dyn Source
 /// Reads the input again, to which an [`Outcome`] was told; what could not be read then is passed over here.
 pub(super) fn again(
     input: &InputArgs,
-    mut take: impl FnMut(&Batch, &dyn Source) -> Result<(), Stop>,
+    mut take: impl FnMut(&Batch, &mut dyn Source) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let mut source = filtered(input, capture::open(&input.files).source)?;
     let mut batch = Batch::default();
     loop {
         match source.next_batch(&mut batch) {
-            Ok(More::More) => take(&batch, source.as_ref())?,
+            Ok(More::More) => take(&batch, source.as_mut())?,
             Ok(More::End) => return Ok(()),
             Err(_) => {} // told when it was read first; the other files go on
         }

@@ -22,6 +22,7 @@ pub struct Copier<W> {
     bare: usize,
     /// Numbers in the output by interface and link type of the input.
     interfaces: HashMap<(u32, LinkType), u32, RandomState>,
+    begun: bool,
     written: Written,
 }
 
@@ -49,6 +50,7 @@ impl<W: Write> Copier<W> {
             border: 0,
             bare: 0,
             interfaces: HashMap::default(),
+            begun: false,
             written: Written::default(),
         }
     }
@@ -141,6 +143,9 @@ impl<W: Write> Copier<W> {
 
     fn write(&mut self, place: Place, data: &[u8], original: u32, source: &dyn Source) -> io::Result<()> {
         let Place { frame, time, interface, link } = place;
+        if !std::mem::replace(&mut self.begun, true) && !self.marked.key_log.is_empty() {
+            self.writer.secrets(&self.marked.key_log)?;
+        }
         let number = match self.interfaces.get(&(interface, link)) {
             Some(number) => *number,
             None => {

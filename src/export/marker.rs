@@ -2,6 +2,7 @@
 
 use super::anonymize::{self, Content, Namer};
 use super::belongs::{Bare, Belongs, ends};
+use super::keys::Keys;
 use super::streams::{Patches, Streams};
 use super::{border, pdu};
 use crate::base::{Anomalies, Batch, LinkType, PacketMeta};
@@ -24,6 +25,7 @@ pub struct Marker {
     /// Where fragments of ours belong in their datagrams.
     places: HashMap<u32, (usize, usize), RandomState>,
     streams: Streams,
+    keys: Keys,
     patches: Patches,
     /// Only counted in the first walk.
     anomalies: Anomalies,
@@ -50,6 +52,8 @@ pub struct Marked {
     pub(super) renamed: Vec<Bare>,
     pub(super) patches: Patches,
     pub(super) namer: Option<Namer>,
+    /// TLS secrets of what is written.
+    pub(super) key_log: Vec<u8>,
     links: BTreeSet<LinkType>,
 }
 
@@ -78,6 +82,7 @@ impl Marker {
             others: BTreeMap::new(),
             places: HashMap::default(),
             streams: Streams::default(),
+            keys: Keys::default(),
             patches: Patches::default(),
             anomalies: Anomalies::default(),
         }
@@ -94,6 +99,11 @@ impl Marker {
                 self.marks.push((packet.frame, mark));
             }
         }
+    }
+
+    /// Takes TLS secrets that the input carries.
+    pub fn add_keys(&mut self, key_log: &[u8]) {
+        self.keys.log(key_log);
     }
 
     fn judge(&mut self, packet: &PacketMeta, decoded: &Decoded<'_>) -> Option<Mark> {
@@ -139,6 +149,9 @@ impl Marker {
             if !ours && others.iter().rev().take(RUNS).any(within) {
                 return false;
             }
+        }
+        if !clear {
+            self.keys.segment(segment.payload);
         }
         if *clear && self.namer.is_some() {
             self.streams.push(frame, segment);
@@ -192,7 +205,7 @@ impl Marker {
         for whole in self.defragmenter.finish(&mut self.anomalies) {
             self.whole(&whole, LinkType(1));
         }
-        let Self { mut belongs, mut namer, mut marks, mut links, borders, streams, mut patches, .. } = self;
+        let Self { mut belongs, mut namer, mut marks, mut links, borders, streams, keys, mut patches, .. } = self;
         marks.sort_unstable();
         marks.dedup_by_key(|(frame, _)| *frame);
         if let Some(namer) = &mut namer {
@@ -217,6 +230,15 @@ impl Marker {
         borders.retain(|(frame, link)| {
             border::frame(*link).is_some() && marks.binary_search_by_key(frame, |(frame, _)| *frame).is_err()
         });
-        Marked { marks, borders, bare: belongs.bare, renamed: belongs.renamed, patches, namer, links }
+        Marked {
+            marks,
+            borders,
+            bare: belongs.bare,
+            renamed: belongs.renamed,
+            patches,
+            namer,
+            key_log: keys.finish(),
+            links,
+        }
     }
 }

@@ -7,6 +7,7 @@ mod anonymize;
 mod belongs;
 mod border;
 mod copier;
+mod keys;
 mod marker;
 mod pdu;
 mod streams;

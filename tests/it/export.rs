@@ -18,11 +18,11 @@ const PLAIN: Options = Options { media: true, decrypted: false, anonymous: false
 const KEY: &[u8] = b"a key for tests";
 
 /// Reads all packets of a capture.
-fn packets(path: &Path, mut take: impl FnMut(&Batch, &dyn Source)) {
+fn packets(path: &Path, mut take: impl FnMut(&Batch, &mut dyn Source)) {
     let mut source = capture::open(&[path.to_owned()]).source;
     let mut batch = Batch::default();
     while source.next_batch(&mut batch).is_ok_and(|more| more == More::More) {
-        take(&batch, source.as_ref());
+        take(&batch, source.as_mut());
     }
 }
 
@@ -33,7 +33,10 @@ fn export(path: &Path, told: &Told, options: Options, selects: impl Fn(usize) ->
     let frames = found.flat_map(|finding| finding.frames.clone());
     let belongs = Belongs::new(&told.analysis, calls, frames, options);
     let mut marker = Marker::new(belongs, options.anonymous.then(|| Namer::new(KEY)));
-    packets(path, |batch, _| marker.push(batch));
+    packets(path, |batch, source| {
+        marker.add_keys(&source.key_log());
+        marker.push(batch);
+    });
     let mut bytes = Vec::new();
     let writer = Writer::new(&mut bytes, Container::PcapNg, "test").unwrap();
     let mut copier = Copier::new(writer, marker.finish(), HashMap::default());
@@ -259,6 +262,60 @@ fn records_interfaces_and_nanoseconds_are_those_of_the_input() {
 }
 
 #[test]
+fn keys_that_the_capture_carries_come_along() {
+    let plain = support::root().join("testdata/captures/c09-tls13-baresip.pcap");
+    let key_log = std::fs::read(plain.with_extension("keylog")).unwrap();
+    let mut writer = Writer::new(Vec::new(), Container::PcapNg, "test").unwrap();
+    writer.secrets(&key_log).unwrap();
+    let interface = writer.interface(LinkType(1), None, None).unwrap();
+    for (_, _, time, data) in frames(std::fs::read(&plain).unwrap()) {
+        let (time, original) = (Timestamp::from_nanos(time), data.len() as u32);
+        writer.frame(&Frame { time, interface, original, data: &data, comments: &[] }).unwrap();
+    }
+    let path = scratch("export-keys.pcapng");
+    std::fs::write(&path, writer.finish().unwrap()).unwrap();
+    let told = support::tell_file(&path);
+    assert!(!told.analysis.seen.is_empty());
+    let (bytes, _) = export(&path, &told, PLAIN, |_| true);
+    assert_eq!(support::tell_bytes(bytes).unwrap().analysis.seen.len(), told.analysis.seen.len());
+    for options in [Options { decrypted: true, ..PLAIN }, Options { anonymous: true, ..PLAIN }] {
+        let (bytes, _) = export(&path, &told, options, |_| true);
+        assert!(!bytes.windows(7).any(|at| at == b"TRAFFIC"), "no secrets where nothing needs them");
+    }
+}
+
+/// Two calls that take turns on one TCP connection.
+fn shared(name: &str) -> PathBuf {
+    let message = |call: &str, number: u32| {
+        format!(
+            "@{number}.000 tcp 192.0.2.1:5060 > 192.0.2.2:5060\nOPTIONS sip:{call}@example.com SIP/2.0\n\
+             Via: SIP/2.0/TCP 192.0.2.1;branch=z9hG4bK{call}{number}\nMax-Forwards: 70\nFrom: <sip:x@example.com>;tag={call}\n\
+             To: <sip:{call}@example.com>\nCall-ID: {call}-id\nCSeq: {number} OPTIONS\nContent-Length: auto\n\n"
+        )
+    };
+    let text: String =
+        (1..=6).map(|number| message(if number % 2 == 0 { "seconduser" } else { "firstuser" }, number)).collect();
+    let batch = support::packets::batch(&support::trace::parse(&text).unwrap());
+    let path = scratch(name);
+    std::fs::write(&path, support::packets::pcap(&batch)).unwrap();
+    path
+}
+
+#[test]
+fn of_a_shared_connection_only_what_the_call_sent_is_written() {
+    let path = shared("export-shared.pcap");
+    let told = support::tell_file(&path);
+    assert_eq!(told.analysis.calls.len(), 2);
+    for options in [PLAIN, Options { anonymous: true, ..PLAIN }] {
+        let (bytes, _) = export(&path, &told, options, |call| call == 0);
+        assert!(!bytes.windows(10).any(|at| at == b"seconduser"), "{options:?}");
+        assert!(options.anonymous != bytes.windows(9).any(|at| at == b"firstuser"), "{options:?}");
+        let again = support::tell_bytes(bytes).unwrap();
+        assert_eq!((again.analysis.calls.len(), again.analysis.seen.len()), (1, 3), "{options:?}");
+    }
+}
+
+#[test]
 fn media_come_along_unless_they_are_left_out() {
     let path = support::root().join("testdata/captures/a09-session-direct-baresip-rtp.pcap");
     let told = support::tell_file(&path);
@@ -268,11 +325,13 @@ fn media_come_along_unless_they_are_left_out() {
     let (renamed, anonymous) = export(&path, &told, Options { anonymous: true, ..PLAIN }, |_| true);
     let mut payloads = 0;
     for (_, link, _, data) in frames(renamed) {
-        if let Decoded::Datagram(datagram) = net::decode(LinkType(link), &data, data.len() as u32)
-            && datagram.payload.first().is_some_and(|first| first >> 6 == 2)
-        {
-            assert!(datagram.payload[12..].iter().all(|byte| *byte == 0));
-            payloads += 1;
+        match net::decode(LinkType(link), &data, data.len() as u32) {
+            Decoded::Datagram(datagram) if datagram.payload.first().is_some_and(|first| first >> 6 == 2) => {
+                assert!(datagram.payload[12..].iter().all(|byte| *byte == 0));
+                payloads += 1;
+            }
+            Decoded::Icmp(_) => payloads += 1,
+            _ => {}
         }
     }
     assert_eq!((payloads, payloads + anonymous.left_out), (anonymous.media, written.media));
@@ -348,6 +407,7 @@ fn what_cannot_be_done_is_2_and_says_why() {
 fn nothing_to_write_is_4_and_unread_input_3() {
     let out = scratch("export-codes.pcapng");
     let output = out.display().to_string();
+    let _ = std::fs::remove_file(&out); // of an earlier run
     let (code, _, err) = run(&["export", WRONG_PASSWORD, "-o", &output, "--call", "99"]);
     assert!(code == Some(4) && err.contains("no call fits") && !out.exists(), "{err}");
     let (code, _, err) = run(&["export", WRONG_PASSWORD, "no-such-file.pcap", "-o", &output]);

@@ -76,12 +76,8 @@ impl Scan<'_> {
             return;
         }
         let word = &self.text[self.at..end];
-        let vocabulary = match self.vocabulary {
-            _ if in_user => Vocabulary::Nobody,
-            // Behind these are ends of hosts and kinds of URNs, as outside of quotes.
-            Vocabulary::Words if self.quoted && !matches!(self.before(), Some(b'.' | b':')) => Vocabulary::Nobody,
-            other => other,
-        };
+        // Phrases and products have no users.
+        let vocabulary = if in_user { Vocabulary::Words } else { self.vocabulary };
         if !vocabulary.has(word) && !(self.is_port(end) && !in_user) {
             let cookie = if word.starts_with(COOKIE) { COOKIE.len() } else { 0 };
             self.namer.rename(&mut self.text[self.at + cookie..end]);

@@ -59,6 +59,7 @@ const PARAMETERS: &[&str] = &[
     "isub",
     "language",
     "limit",
+    "line",
     "lr",
     "ltag",
     "maddr",
@@ -161,6 +162,7 @@ const KEPT_VALUES: &[&str] = &[
     "index",
     "isfocus",
     "limit",
+    "line",
     "lr",
     "method",
     "methods",
@@ -203,10 +205,10 @@ const SECRET_VALUES: &[&str] = &["http-password", "response", "response-auth", "
 /// Words that name nobody, wherever they stand.
 const NOBODY: &[&str] = &["anonymous", "invalid", "localhost", "restricted", "unavailable", "unknown"];
 
-/// Words of values: schemes of authentication, ends of domains, URNs.
+/// Words of values, which stay wherever they stand: schemes of authentication, ends of domains, URNs.
 const WORDS: &[&str] = &[
-    "aka", "arpa", "basic", "bearer", "com", "digest", "false", "gsma", "imei", "local", "net", "no", "off", "on",
-    "org", "q", "sha", "sip", "sips", "true", "urn", "uuid", "yes",
+    "arpa", "basic", "bearer", "com", "digest", "false", "gsma", "imei", "local", "net", "org", "sha", "sip", "sips",
+    "true", "urn", "uuid",
 ];
 
 /// Words of reason phrases (RFC 3261 21 and those that stacks write) and of session names.
@@ -354,6 +356,7 @@ const PHRASES: &[&str] = &[
     "unsupported",
     "unwanted",
     "uri",
+    "us",
     "use",
     "user",
     "version",
