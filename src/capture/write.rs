@@ -194,7 +194,10 @@ impl<W: Write> Writer<W> {
 
     /// An option of UTF-8 text, which is cut where a character ends.
     fn text(&mut self, code: u16, text: &str) {
-        let end = text.floor_char_boundary(usize::from(u16::MAX).min(text.len()));
+        let mut end = usize::from(u16::MAX).min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
         self.option(code, &text.as_bytes()[..end]);
     }
 

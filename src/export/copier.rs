@@ -146,23 +146,25 @@ impl<W: Write> Copier<W> {
         if !std::mem::replace(&mut self.begun, true) && !self.marked.key_log.is_empty() {
             self.writer.secrets(&self.marked.key_log)?;
         }
-        let number = match self.interfaces.get(&(interface, link)) {
-            Some(number) => *number,
-            None => {
-                let (capture, own) = source.point(interface);
-                let info = source.captures().get(capture).and_then(|info| info.interfaces.get(own as usize));
-                // The name of an interface may be that of a person's machine.
-                let info = info.filter(|_| self.marked.namer.is_none());
-                let (name, description) = info.map_or((None, None), |i| (i.name.as_deref(), i.description.as_deref()));
-                let number = self.writer.interface(link, name, description)?;
-                self.interfaces.insert((interface, link), number);
-                number
-            }
+        let number = match self.interfaces.get(&(interface, link)).copied() {
+            Some(number) => number,
+            None => self.describe(interface, link, source)?,
         };
         let comments = self.comments.get(&frame).map_or(&[][..], Vec::as_slice);
         self.writer.frame(&Frame { time, interface: number, original, data, comments })?;
         self.written.frames.push(frame);
         Ok(())
+    }
+
+    fn describe(&mut self, interface: u32, link: LinkType, source: &dyn Source) -> io::Result<u32> {
+        let (capture, own) = source.point(interface);
+        let info = source.captures().get(capture).and_then(|info| info.interfaces.get(own as usize));
+        // The name of an interface may be that of a person's machine.
+        let info = info.filter(|_| self.marked.namer.is_none());
+        let (name, description) = info.map_or((None, None), |i| (i.name.as_deref(), i.description.as_deref()));
+        let number = self.writer.interface(link, name, description)?;
+        self.interfaces.insert((interface, link), number);
+        Ok(number)
     }
 
     /// Ends the file.
@@ -173,6 +175,7 @@ impl<W: Write> Copier<W> {
 }
 
 /// Where a frame comes from.
+#[derive(Clone, Copy)]
 struct Place {
     frame: u32,
     time: Timestamp,

@@ -10,6 +10,7 @@ use crate::net::{self, Decoded, Defragmenter, Fragment, Segment, Whole};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
 /// Finds the frames. Feed it every packet, in order of capture.
 pub struct Marker {
@@ -23,12 +24,23 @@ pub struct Marker {
     /// Bytes that other calls sent on TCP connections of ours.
     others: BTreeMap<(crate::base::Endpoint, crate::base::Endpoint), Vec<(u32, u32)>>,
     /// Where fragments of ours belong in their datagrams.
-    places: HashMap<u32, (usize, usize), RandomState>,
+    places: HashMap<u32, Place, RandomState>,
     streams: Streams,
     keys: Keys,
     patches: Patches,
     /// Only counted in the first walk.
     anomalies: Anomalies,
+}
+
+/// Runs of bytes of other calls in which bytes sent again are looked for.
+const RUNS: usize = 64;
+
+/// Part of a datagram between two hosts.
+#[derive(Clone, Copy)]
+struct Place {
+    ends: [IpAddr; 2],
+    at: usize,
+    len: usize,
 }
 
 /// Why a frame is written.
@@ -140,8 +152,7 @@ impl Marker {
                 }
                 return false;
             }
-            // The same bytes sent again; the last few runs are enough for that.
-            const RUNS: usize = 64;
+            // The same bytes sent again.
             let within = |(start, end): &(u32, u32)| {
                 from.wrapping_sub(*start) < end.wrapping_sub(*start)
                     && until.wrapping_sub(*start) <= end.wrapping_sub(*start)
@@ -161,7 +172,8 @@ impl Marker {
 
     fn fragment(&mut self, packet: &PacketMeta, fragment: &Fragment<'_>, ours: bool) {
         if ours && self.namer.is_some() {
-            self.places.insert(packet.frame, (fragment.offset.into(), fragment.payload.len()));
+            let ends = [fragment.src, fragment.dst];
+            self.places.insert(packet.frame, Place { ends, at: fragment.offset.into(), len: fragment.payload.len() });
         }
         let whole = self.defragmenter.push(fragment, packet.frame, packet.time, &mut self.anomalies);
         for whole in self.defragmenter.take_incomplete().into_iter().chain(whole) {
@@ -186,16 +198,25 @@ impl Marker {
         }
     }
 
+    /// Renames a datagram of ours and puts it back into its fragments. Fragments of a tunnel whose content is a
+    /// fragment again hold something else; their messages are written without them.
     fn rename_whole(&mut self, whole: &Whole) {
-        let Some(payload) = self.namer.as_mut().and_then(|namer| anonymize::whole(namer, &whole.bytes, Content::Sip))
-        else {
+        let Some(namer) = &mut self.namer else {
             return;
         };
-        for frame in whole.frames.as_slice() {
-            if let Some((at, len)) = self.places.remove(frame)
-                && let Some(part) = payload.get(at..at + len)
-            {
-                self.patches.insert(*frame, part.to_vec());
+        let frames = whole.frames.as_slice();
+        let places: Vec<(u32, Place)> =
+            frames.iter().filter_map(|frame| Some((*frame, self.places.remove(frame)?))).collect();
+        let is_own = |(_, place): &(u32, Place)| Some(place.ends) == anonymize::ends(&whole.bytes);
+        if places.len() != frames.len() || !places.iter().all(is_own) {
+            return;
+        }
+        let Some(payload) = anonymize::whole(namer, &whole.bytes, Content::Sip) else {
+            return;
+        };
+        for (frame, Place { at, len, .. }) in places {
+            if let Some(part) = payload.get(at..at + len) {
+                self.patches.insert(frame, part.to_vec());
             }
         }
     }

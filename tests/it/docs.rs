@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 10] =
-    ["check", "calls", "ladder", "show", "stats", "learn", "diff", "explain", "rules", "flows"];
+const COMMANDS: [&str; 11] =
+    ["check", "calls", "ladder", "show", "stats", "learn", "diff", "export", "explain", "rules", "flows"];
 
 fn callflow(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callflow"));
@@ -86,8 +86,8 @@ fn usage_gives_each_option_to_the_commands_that_have_it() {
     let mut told: BTreeMap<&str, BTreeSet<String>> =
         COMMANDS.iter().map(|command| (*command, BTreeSet::new())).collect();
     let sections: [(&str, &[&str]); 3] = [
-        ("### Input", &["check", "calls", "ladder", "show", "stats", "learn", "diff"]),
-        ("### Selection", &["check", "calls", "ladder", "show", "learn"]),
+        ("### Input", &["check", "calls", "ladder", "show", "stats", "learn", "diff", "export"]),
+        ("### Selection", &["check", "calls", "ladder", "show", "learn", "export"]),
         ("### Verdict", &["check"]),
     ];
     for (heading, commands) in sections {
@@ -97,7 +97,14 @@ fn usage_gives_each_option_to_the_commands_that_have_it() {
             }
         }
     }
-    for row in [rows(&usage, "### One call"), rows(&usage, "### Learn and diff"), rows(&usage, "### Output")].concat() {
+    for row in [
+        rows(&usage, "### One call"),
+        rows(&usage, "### Learn and diff"),
+        rows(&usage, "### Export"),
+        rows(&usage, "### Output"),
+    ]
+    .concat()
+    {
         for (command, has) in &mut told {
             if row[1] == "all" || row[1].split(", ").any(|name| name == *command) {
                 has.extend(options(row[0]));
@@ -188,7 +195,9 @@ fn commands_in_code_blocks_work() {
     let mut run = 0;
     for page in pages() {
         for example in examples(&read(&page)) {
-            let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.out");
+            // The name of an export chooses its format.
+            let name = if example.starts_with("export ") { "example.pcapng" } else { "example.out" };
+            let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
             let mut args: Vec<&str> = example.split_whitespace().collect();
             for at in 1..args.len() {
                 if matches!(args[at - 1], "-o" | "--output" | "--flow-file") {

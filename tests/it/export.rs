@@ -451,3 +451,37 @@ fn formats_go_by_the_name_and_the_same_key_gives_the_same_bytes() {
     assert_eq!(messages("export-format.pcapng.gz", &[0x1f, 0x8b]), pcap);
     assert_eq!(messages("export-format.pcap.gz", &[0x1f, 0x8b]), pcap);
 }
+
+#[test]
+fn damaged_captures_are_exported_without_a_panic() {
+    let names = [
+        "a22-no-response-408-icmp",
+        "c03-tcp-small-mss",
+        "c16-ip-fragments",
+        "c19-ipv6-fragments",
+        "c22-gre",
+        "c28-any-sll2",
+    ];
+    names.into_par_iter().for_each(|name| {
+        let clean = std::fs::read(support::root().join(format!("testdata/captures/{name}.pcap"))).unwrap();
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for round in 0..40 {
+            let mut bytes = clean.clone();
+            for _ in 0..=round {
+                let at = 24 + random(bytes.len() - 24);
+                bytes[at] = [0, 0xff, b'"', b'%', bytes[at] ^ 1 << random(8)][random(5)];
+            }
+            let path = scratch(&format!("export-damaged-{name}.pcap"));
+            std::fs::write(&path, &bytes).unwrap();
+            let told = support::tell_file(&path);
+            for anonymous in [false, true] {
+                let (bytes, _) = export(&path, &told, Options { anonymous, ..PLAIN }, |_| true);
+                assert!(support::tell_bytes(bytes).is_some());
+            }
+        }
+    });
+}

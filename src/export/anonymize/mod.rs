@@ -10,5 +10,5 @@ mod vocabulary;
 
 pub use key::Namer;
 pub(super) use message::message;
-pub(super) use packet::{Content, packet, whole};
+pub(super) use packet::{Content, ends, packet, whole};
 pub(super) use text::fill;

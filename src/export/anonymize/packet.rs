@@ -67,6 +67,20 @@ pub(crate) fn whole(namer: &mut Namer, bytes: &[u8], content: Content<'_>) -> Op
     packet(namer, RAW, bytes, content).map(|mut all| all.split_off(header.min(all.len())))
 }
 
+/// Sender and receiver of an IP datagram.
+pub(crate) fn ends(bytes: &[u8]) -> Option<[IpAddr; 2]> {
+    let addresses = bytes.get(Ip::at(bytes, 0)?.addresses())?;
+    let (src, dst) = addresses.split_at(addresses.len() / 2);
+    Some([address(src)?, address(dst)?])
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match <[u8; 4]>::try_from(bytes) {
+        Ok(v4) => Some(Ipv4Addr::from(v4).into()),
+        Err(_) => <[u8; 16]>::try_from(bytes).ok().map(|v6| Ipv6Addr::from(v6).into()),
+    }
+}
+
 fn replace(out: &mut [u8], at: Range<usize>, with: &[u8]) -> Option<()> {
     let place = out.get_mut(at).filter(|place| place.len() == with.len())?;
     place.copy_from_slice(with);
@@ -184,7 +198,7 @@ fn rewrite(namer: &mut Namer, data: &[u8], out: &mut [u8], pieces: &[Piece]) -> 
             }
             Piece::Ip(_) => {
                 if let Some(ip) = ips.next().filter(|ip| !ip.v6) {
-                    update(data, out, ip.at + 10, &[ip.at..ip.at + ip.header]);
+                    update(data, out, ip.at + 10, std::slice::from_ref(&(ip.at..ip.at + ip.header)));
                 }
             }
             Piece::Ethernet(_) => {}
@@ -196,14 +210,10 @@ fn rewrite(namer: &mut Namer, data: &[u8], out: &mut [u8], pieces: &[Piece]) -> 
 fn addresses(namer: &mut Namer, out: &mut [u8], ip: &Ip) -> Option<()> {
     let place = out.get_mut(ip.addresses())?;
     let half = place.len() / 2;
-    for address in place.chunks_exact_mut(half) {
-        let old: IpAddr = match <[u8; 4]>::try_from(&*address) {
-            Ok(v4) => Ipv4Addr::from(v4).into(),
-            Err(_) => Ipv6Addr::from(<[u8; 16]>::try_from(&*address).ok()?).into(),
-        };
-        match namer.address(old) {
-            IpAddr::V4(new) => address.copy_from_slice(&new.octets()),
-            IpAddr::V6(new) => address.copy_from_slice(&new.octets()),
+    for part in place.chunks_exact_mut(half) {
+        match namer.address(address(part)?) {
+            IpAddr::V4(new) => part.copy_from_slice(&new.octets()),
+            IpAddr::V6(new) => part.copy_from_slice(&new.octets()),
         }
     }
     if !ip.v6 {
@@ -225,7 +235,7 @@ fn transport_checksum(data: &[u8], out: &mut [u8], ip: &Ip, protocol: u8, at: us
     }
     let covered = at..ip.end.max(at);
     if protocol == ICMP {
-        update(data, out, field, &[covered]);
+        update(data, out, field, std::slice::from_ref(&covered));
     } else {
         update(data, out, field, &[ip.addresses(), covered]);
         if protocol == UDP && out.get(field..field + 2) == Some(&[0, 0]) {

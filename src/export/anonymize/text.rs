@@ -78,7 +78,7 @@ impl Scan<'_> {
         let word = &self.text[self.at..end];
         // Phrases and products have no users.
         let vocabulary = if in_user { Vocabulary::Words } else { self.vocabulary };
-        if !vocabulary.has(word) && !(self.is_port(end) && !in_user) {
+        if !vocabulary.has(word) && (in_user || !self.is_port(end)) {
             let cookie = if word.starts_with(COOKIE) { COOKIE.len() } else { 0 };
             self.namer.rename(&mut self.text[self.at + cookie..end]);
         }
