@@ -1,608 +1,26 @@
-//! Words that belong to the protocols and to nobody: everything else is renamed.
+//! Words that belong to the protocols and to nobody, as `vocabulary.txt` has them: everything else is renamed.
 
-/// Schemes of URIs.
-const SCHEMES: &[&str] = &["cid", "http", "https", "im", "mailto", "pres", "sip", "sips", "tel", "urn", "ws", "wss"];
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-/// Names of parameters of URIs, headers, credentials and of headers in URIs.
-const PARAMETERS: &[&str] = &[
-    "+sip.instance",
-    "+sip.rendering",
-    "access-type",
-    "actor",
-    "alert",
-    "algorithm",
-    "alias",
-    "audio",
-    "auts",
-    "automata",
-    "boundary",
-    "branch",
-    "byeless",
-    "call-id",
-    "cause",
-    "charset",
-    "class",
-    "cnonce",
-    "comp",
-    "context",
-    "control",
-    "counter",
-    "description",
-    "domain",
-    "duplex",
-    "duration",
-    "early-only",
-    "encoding",
-    "epid",
-    "event",
-    "events",
-    "expires",
-    "extensions",
-    "feature-param",
-    "from-tag",
-    "ftag",
-    "generation",
-    "gr",
-    "gruu",
-    "handling",
-    "hash",
-    "http-password",
-    "i",
-    "icid-generated-at",
-    "icid-value",
-    "icn",
-    "id",
-    "index",
-    "info",
-    "instance",
-    "isfocus",
-    "isub",
-    "language",
-    "limit",
-    "line",
-    "lr",
-    "ltag",
-    "maddr",
-    "method",
-    "methods",
-    "min-expires",
-    "mobility",
-    "mp",
-    "nat",
-    "nc",
-    "network-id",
-    "nextnonce",
-    "nonce",
-    "np",
-    "npdi",
-    "ob",
-    "oc",
-    "oc-algo",
-    "oc-seq",
-    "oc-validity",
-    "opaque",
-    "orig",
-    "orig-ioi",
-    "party",
-    "phone-context",
-    "postd",
-    "pub-gruu",
-    "priority",
-    "privacy",
-    "ppi",
-    "purpose",
-    "q",
-    "qop",
-    "r2",
-    "rc",
-    "realm",
-    "reason",
-    "received",
-    "refresher",
-    "reg-id",
-    "remote",
-    "replaces",
-    "response",
-    "response-auth",
-    "retry-after",
-    "rinstance",
-    "rn",
-    "route",
-    "rport",
-    "rspauth",
-    "schemes",
-    "screen",
-    "sigcomp-id",
-    "sip.byeless",
-    "sip.rendering",
-    "sip.instance",
-    "size",
-    "sos",
-    "stale",
-    "state",
-    "tag",
-    "target",
-    "temp-gruu",
-    "term-ioi",
-    "text",
-    "to-tag",
-    "token",
-    "transport",
-    "ttl",
-    "type",
-    "uri",
-    "url",
-    "user",
-    "username",
-    "uui",
-    "verstat",
-    "version",
-    "video",
-    "vpn",
-    "x-orig",
-];
-
-/// Those of [`PARAMETERS`] whose values belong to the protocol as well.
-const KEPT_VALUES: &[&str] = &[
-    "access-type",
-    "actor",
-    "algorithm",
-    "audio",
-    "automata",
-    "boundary",
-    "cause",
-    "charset",
-    "class",
-    "comp",
-    "counter",
-    "duration",
-    "encoding",
-    "expires",
-    "handling",
-    "index",
-    "isfocus",
-    "limit",
-    "line",
-    "lr",
-    "method",
-    "methods",
-    "min-expires",
-    "mobility",
-    "nc",
-    "ob",
-    "oc",
-    "oc-algo",
-    "oc-seq",
-    "oc-validity",
-    "party",
-    "priority",
-    "privacy",
-    "purpose",
-    "q",
-    "qop",
-    "r2",
-    "reason",
-    "refresher",
-    "reg-id",
-    "retry-after",
-    "rport",
-    "screen",
-    "size",
-    "stale",
-    "state",
-    "transport",
-    "ttl",
-    "type",
-    "user",
-    "verstat",
-    "version",
-    "video",
-];
-
-/// Those whose values are secrets, or made of secrets.
-const SECRET_VALUES: &[&str] = &["http-password", "response", "response-auth", "rspauth"];
-
-/// Words that name nobody, wherever they stand.
-const NOBODY: &[&str] = &["anonymous", "invalid", "localhost", "restricted", "unavailable", "unknown"];
-
-/// Words of values, which stay wherever they stand: schemes of authentication, ends of domains, URNs.
-const WORDS: &[&str] = &[
-    "arpa", "basic", "bearer", "com", "digest", "false", "gsma", "imei", "local", "net", "org", "sha", "sip", "sips",
-    "true", "urn", "uuid",
-];
-
-/// Words of reason phrases (RFC 3261 21 and those that stacks write) and of session names.
-const PHRASES: &[&str] = &[
-    "a",
-    "accepted",
-    "accepting",
-    "address",
-    "allowed",
-    "already",
-    "alternative",
-    "ambiguous",
-    "and",
-    "anonymity",
-    "anywhere",
-    "authentication",
-    "available",
-    "backend",
-    "bad",
-    "bye",
-    "busy",
-    "call",
-    "canceled",
-    "cancelled",
-    "caused",
-    "clearing",
-    "completed",
-    "condition",
-    "conflict",
-    "consent",
-    "control",
-    "credentials",
-    "dead",
-    "decline",
-    "declined",
-    "destination",
-    "detected",
-    "dialog",
-    "dispatching",
-    "does",
-    "does",
-    "early",
-    "elsewhere",
-    "entity",
-    "error",
-    "event",
-    "everywhere",
-    "exceeded",
-    "exist",
-    "extension",
-    "failed",
-    "failure",
-    "forbidden",
-    "forwarded",
-    "found",
-    "frequently",
-    "gateway",
-    "gone",
-    "here",
-    "hops",
-    "identity",
-    "implemented",
-    "important",
-    "in",
-    "incompatible",
-    "incomplete",
-    "info",
-    "internal",
-    "interval",
-    "invalid",
-    "is",
-    "large",
-    "length",
-    "lifetime",
-    "location",
-    "long",
-    "loop",
-    "many",
-    "match",
-    "media",
-    "memory",
-    "merged",
-    "message",
-    "method",
-    "missing",
-    "moved",
-    "multiple",
-    "network",
-    "no",
-    "none",
-    "normal",
-    "not",
-    "notification",
-    "of",
-    "ok",
-    "or",
-    "out",
-    "outage",
-    "package",
-    "party",
-    "payment",
-    "pending",
-    "permanently",
-    "precondition",
-    "progress",
-    "proxy",
-    "queued",
-    "redirected",
-    "refused",
-    "registered",
-    "rejected",
-    "request",
-    "requested",
-    "required",
-    "resource",
-    "ringing",
-    "route",
-    "security",
-    "server",
-    "service",
-    "session",
-    "sip",
-    "small",
-    "suppressed",
-    "support",
-    "supported",
-    "switching",
-    "talk",
-    "temporarily",
-    "terminated",
-    "the",
-    "timeout",
-    "time",
-    "to",
-    "too",
-    "transaction",
-    "transfer",
-    "trying",
-    "unable",
-    "unacceptable",
-    "unauthorized",
-    "unavailable",
-    "unexpected",
-    "unknown",
-    "unsupported",
-    "unwanted",
-    "uri",
-    "us",
-    "use",
-    "user",
-    "version",
-    "via",
-    "within",
-    "with",
-    "yes",
-    "your",
-];
-
-/// Products whose names tell which software to look at, and not whose it is; systems that they run on.
-const PRODUCTS: &[&str] = &[
-    "acrobits",
-    "aastra",
-    "algo",
-    "amd64",
-    "android",
-    "asterisk",
-    "avaya",
-    "audiocodes",
-    "baresip",
-    "belle",
-    "blink",
-    "bria",
-    "broadsoft",
-    "cisco",
-    "counterpath",
-    "debian",
-    "edition",
-    "exosip",
-    "fanvil",
-    "flexisip",
-    "fpbx",
-    "freepbx",
-    "freeswitch",
-    "friendly",
-    "gigaset",
-    "gr33nsip",
-    "grandstream",
-    "htek",
-    "ims",
-    "ios",
-    "iphone",
-    "iwar",
-    "jain",
-    "jitsi",
-    "jssip",
-    "kamailio",
-    "linphone",
-    "linphonec",
-    "linux",
-    "lync",
-    "macos",
-    "mediant",
-    "metaswitch",
-    "microsip",
-    "mitel",
-    "mizu",
-    "oksip",
-    "ooh323",
-    "opensips",
-    "openser",
-    "oracle",
-    "osip",
-    "patton",
-    "pbx",
-    "pjsip",
-    "pjsua",
-    "pjproject",
-    "polycom",
-    "poly",
-    "pplsip",
-    "python",
-    "release",
-    "request",
-    "ribbon",
-    "rtc",
-    "sansay",
-    "sbc",
-    "scan",
-    "scanner",
-    "sdk",
-    "sems",
-    "server",
-    "sip",
-    "sipcli",
-    "sipjs",
-    "siproxd",
-    "sipscan",
-    "sipp",
-    "sipsak",
-    "sipura",
-    "sipvicious",
-    "sivus",
-    "smap",
-    "snom",
-    "sofia",
-    "softphone",
-    "sonus",
-    "spa",
-    "sundayddr",
-    "ubuntu",
-    "ucm",
-    "unify",
-    "unknown",
-    "user",
-    "agent",
-    "vaxipuseragent",
-    "vaxsipuseragent",
-    "version",
-    "webrtc",
-    "windows",
-    "x64",
-    "x86",
-    "yate",
-    "yealink",
-    "zoiper",
-    "3cx",
-    "3cxphonesystem",
-];
-
-/// Headers whose values are words and numbers of the protocol alone. (Compact forms: k, e, c, o, u, l, x.)
-const PUBLIC_HEADERS: &[&str] = &[
-    "accept",
-    "accept-contact",
-    "accept-encoding",
-    "accept-language",
-    "accept-resource-priority",
-    "alert-info-type",
-    "allow",
-    "allow-events",
-    "answer-mode",
-    "c",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-type",
-    "cseq",
-    "date",
-    "e",
-    "event",
-    "expires",
-    "flow-timer",
-    "info-package",
-    "k",
-    "l",
-    "max-breadth",
-    "max-forwards",
-    "mime-version",
-    "min-expires",
-    "min-se",
-    "o",
-    "p-early-media",
-    "priority",
-    "privacy",
-    "proxy-require",
-    "rack",
-    "recv-info",
-    "refer-sub",
-    "reject-contact",
-    "request-disposition",
-    "require",
-    "resource-priority",
-    "retry-after",
-    "rseq",
-    "session-expires",
-    "subscription-state",
-    "supported",
-    "timestamp",
-    "u",
-    "unsupported",
-    "x",
-];
-
-/// Attributes of session descriptions that speak of media alone (RFC 8866 6, RFC 3264, RFC 4566, RFC 5939, T.38, ICE).
-const PUBLIC_ATTRIBUTES: &[&str] = &[
-    "acap",
-    "bundle-only",
-    "conf",
-    "content",
-    "csup",
-    "curr",
-    "des",
-    "direction",
-    "end-of-candidates",
-    "extmap",
-    "extmap-allow-mixed",
-    "fmtp",
-    "framerate",
-    "framesize",
-    "group",
-    "ice-lite",
-    "ice-options",
-    "imageattr",
-    "inactive",
-    "maxptime",
-    "maxprate",
-    "mid",
-    "minptime",
-    "orient",
-    "pcfg",
-    "acfg",
-    "ptime",
-    "quality",
-    "rcap",
-    "recvonly",
-    "rid",
-    "rtcp-fb",
-    "rtcp-mux",
-    "rtcp-mux-only",
-    "rtcp-rsize",
-    "rtcp-xr",
-    "rtpmap",
-    "sendonly",
-    "sendrecv",
-    "setup",
-    "silencesupp",
-    "simulcast",
-    "ssrc-group",
-    "t38errorcontrol",
-    "t38faxfillbitremoval",
-    "t38faxmaxbuffer",
-    "t38faxmaxdatagram",
-    "t38faxmaxifp",
-    "t38faxmmr",
-    "t38faxratemanagement",
-    "t38faxrate",
-    "t38faxtranscodingjbig",
-    "t38faxtranscodingmmr",
-    "t38faxudpec",
-    "t38faxudpecdepth",
-    "t38faxversion",
-    "t38maxbitrate",
-    "t38udpftpdepth",
-    "tcap",
-    "type",
-];
-
-/// Attributes whose numbers are ports and counts, and whose words are addresses and names.
-const ADDRESS_ATTRIBUTES: &[&str] = &["alt", "candidate", "fingerprint", "remote-candidates", "rtcp", "ssrc", "x-nat"];
+/// Sections of the text, each sorted.
+static SECTIONS: LazyLock<HashMap<&'static str, Vec<&'static [u8]>>> = LazyLock::new(|| {
+    let mut sections: HashMap<&str, Vec<&[u8]>> = HashMap::new();
+    let mut section: &mut Vec<&[u8]> = &mut Vec::new();
+    for line in include_str!("vocabulary.txt").lines().filter(|line| !line.starts_with('#')) {
+        match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            Some(name) => section = sections.entry(name).or_default(),
+            None => section.extend(line.split_whitespace().map(str::as_bytes)),
+        }
+    }
+    sections.values_mut().for_each(|words| words.sort_unstable());
+    sections
+});
 
 /// What may be kept of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Vocabulary {
-    /// Nothing but [`NOBODY`].
+    /// Nothing but words for nobody.
     Nobody,
     /// Of headers.
     Words,
@@ -617,63 +35,97 @@ pub(super) enum Vocabulary {
 impl Vocabulary {
     /// Whether `word` belongs to nobody here.
     pub(super) fn has(self, word: &[u8]) -> bool {
-        /// Digits of a version; serial numbers have more.
-        const VERSION: usize = 3;
-        let is_number = || word.iter().all(u8::is_ascii_digit);
-        let is_version = || {
-            let number = word.strip_prefix(b"v").or(word.strip_prefix(b"V")).unwrap_or(word);
-            number.len() <= VERSION && number.iter().all(u8::is_ascii_digit)
-        };
-        is_in(NOBODY, word)
+        is_in("nobody", word)
             || match self {
                 Self::Nobody => false,
-                Self::Words => is_in(WORDS, word),
-                Self::Phrases => is_in(PHRASES, word) || is_in(WORDS, word),
-                Self::Products => is_in(PRODUCTS, word) || is_version(),
+                Self::Words => is_in("words", word),
+                Self::Phrases => is_in("phrases", word) || is_in("words", word),
+                Self::Products => is_in("products", word) || is_version(word),
                 Self::Addresses => {
-                    is_number()
-                        || is_in(
-                            &[
-                                "cname", "host", "in", "ip4", "ip6", "md5", "msid", "prflx", "raddr", "relay", "rport",
-                                "sha", "srflx", "tcp", "tcptype", "typ", "udp",
-                            ],
-                            word,
-                        )
-                        || is_in(WORDS, word)
+                    word.iter().all(u8::is_ascii_digit) || is_in("addresses", word) || is_in("words", word)
                 }
             }
     }
 }
 
+/// "18" or "v1"; serial numbers have more digits.
+fn is_version(word: &[u8]) -> bool {
+    let number = word.strip_prefix(b"v").or(word.strip_prefix(b"V")).unwrap_or(word);
+    number.len() <= 3 && number.iter().all(u8::is_ascii_digit)
+}
+
 pub(super) fn is_scheme(word: &[u8]) -> bool {
-    is_in(SCHEMES, word)
+    is_in("schemes", word)
 }
 
 pub(super) fn is_parameter(name: &[u8]) -> bool {
-    is_in(PARAMETERS, name)
+    is_in("parameters", name)
 }
 
+/// Whether the value of a parameter belongs to the protocol too.
 pub(super) fn keeps_value(name: &[u8]) -> bool {
-    is_in(KEPT_VALUES, name)
+    is_in("kept-values", name)
 }
 
 pub(super) fn is_secret(name: &[u8]) -> bool {
-    is_in(SECRET_VALUES, name)
+    is_in("secret-values", name)
 }
 
 pub(super) fn is_public_header(name: &[u8]) -> bool {
-    is_in(PUBLIC_HEADERS, name)
+    is_in("public-headers", name)
 }
 
 pub(super) fn is_public_attribute(name: &[u8]) -> bool {
-    is_in(PUBLIC_ATTRIBUTES, name)
+    is_in("public-attributes", name)
 }
 
 pub(super) fn is_address_attribute(name: &[u8]) -> bool {
-    is_in(ADDRESS_ATTRIBUTES, name)
+    is_in("address-attributes", name)
 }
 
-/// Lists are short and packets few: no table is needed.
-fn is_in(list: &[&str], word: &[u8]) -> bool {
-    list.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word))
+fn is_in(section: &str, word: &[u8]) -> bool {
+    /// No word of the vocabulary is longer.
+    const LONGEST: usize = 32;
+    let mut lower = [0; LONGEST];
+    let Some(lower) = lower.get_mut(..word.len()) else {
+        return false;
+    };
+    lower.copy_from_slice(word);
+    lower.make_ascii_lowercase();
+    SECTIONS.get(section).is_some_and(|words| words.binary_search(&&*lower).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_section_that_is_asked_for_has_words_in_small_letters() {
+        let asked = [
+            "addresses",
+            "address-attributes",
+            "kept-values",
+            "nobody",
+            "parameters",
+            "phrases",
+            "products",
+            "public-attributes",
+            "public-headers",
+            "schemes",
+            "secret-values",
+            "words",
+        ];
+        assert_eq!(SECTIONS.len(), asked.len());
+        for section in asked {
+            let words = &SECTIONS[section];
+            assert!(!words.is_empty() && words.iter().all(|word| is_in(section, word)), "{section}");
+        }
+    }
+
+    #[test]
+    fn parameters_with_kept_or_secret_values_are_parameters() {
+        for section in ["kept-values", "secret-values"] {
+            assert!(SECTIONS[section].iter().all(|name| is_parameter(name)), "{section}");
+        }
+    }
 }
