@@ -136,20 +136,22 @@ impl Scan<'_> {
         if !(has_value || is_flag || is_escaped) || !vocabulary::is_parameter(name) {
             return false;
         }
+        // Its lines stand in the body.
+        let is_boundary = name.eq_ignore_ascii_case(b"boundary");
         let (keeps, secret) = (vocabulary::keeps_value(name), vocabulary::is_secret(name));
         self.at = name_end;
         if has_value {
             self.at = self.end_of(next + 1, |byte| matches!(byte, b' ' | b'\t'));
             self.number_end = self.at;
             if keeps || secret {
-                self.value(secret);
+                self.value(secret, is_boundary);
             }
         }
         true
     }
 
-    /// Passes a value, which is kept or concealed.
-    fn value(&mut self, secret: bool) {
+    /// Passes a value of the protocol, or one that is concealed.
+    fn value(&mut self, secret: bool, whole: bool) {
         let quoted = self.text.get(self.at) == Some(&b'"');
         let start = self.at + usize::from(quoted);
         let end = self.end_of(start, |byte| {
@@ -161,6 +163,9 @@ impl Scan<'_> {
         });
         if secret {
             self.namer.conceal(&mut self.text[start..end]);
+        } else if !whole {
+            let words = self.text[start..end].split_mut(|byte| !is_word(*byte));
+            words.filter(|word| !vocabulary::is_value(word)).for_each(|word| self.namer.rename(word));
         }
         self.at = (end + usize::from(quoted)).min(self.text.len());
     }
@@ -330,6 +335,10 @@ mod tests {
             ),
             ("<tel:+4930123456;phone-context=example.com>", "<tel:+~;phone-context=~.com>"),
             ("sip:alice:1234@host7;user=phone", "sip:~:~@~;user=phone"),
+            (
+                "<sip:host7;user=alice;line=9c7d2dbd>;transport=TLS;expires=3600",
+                "<sip:~;user=~;line=~>;transport=TLS;expires=3600",
+            ),
             (
                 "<sip:bob@host7?Replaces=12ab%4010.20.1.11%3Bto-tag%3Dxyz7%3Bfrom-tag%3Dpqr7>",
                 "<sip:~@~?Replaces=~%4010.~.~.~%3Bto-tag%3Dxyz7%3Bfrom-tag%3Dpqr7>",

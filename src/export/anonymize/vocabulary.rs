@@ -13,7 +13,9 @@ static SECTIONS: LazyLock<HashMap<&'static str, Vec<&'static [u8]>>> = LazyLock:
             None => section.extend(line.split_whitespace().map(str::as_bytes)),
         }
     }
-    sections.values_mut().for_each(|words| words.sort_unstable());
+    for words in sections.values_mut() {
+        words.sort_unstable();
+    }
     sections
 });
 
@@ -67,6 +69,13 @@ pub(super) fn keeps_value(name: &[u8]) -> bool {
     is_in("kept-values", name)
 }
 
+/// Whether a word of such a value belongs to the protocol.
+pub(super) fn is_value(word: &[u8]) -> bool {
+    /// Times and counts have up to 32 bits.
+    const DIGITS: usize = 10;
+    is_in("values", word) || (word.len() <= DIGITS && word.iter().all(u8::is_ascii_digit))
+}
+
 pub(super) fn is_secret(name: &[u8]) -> bool {
     is_in("secret-values", name)
 }
@@ -113,6 +122,7 @@ mod tests {
             "public-headers",
             "schemes",
             "secret-values",
+            "values",
             "words",
         ];
         assert_eq!(SECTIONS.len(), asked.len());
