@@ -5,6 +5,7 @@
 //! (with [`net`] for links, IP, TCP and TLS, [`sip`] for messages, [`session`] for transactions and
 //! dialogs, [`call`] for what belongs together), [`flow`] compares each call with the reference flows
 //! of BCP 75 (RFC 3665), [`rules`] report deviations, [`story`] tells legs that are one call as one,
+//! [`export`] writes their packets,
 //! [`report`] writes them down. [`cli`] is the
 //! program. Each module names only those before it; docs/ARCHITECTURE.md has the map.
 //!
@@ -40,6 +41,7 @@ pub mod base;
 pub mod call;
 pub mod capture;
 pub mod cli;
+pub mod export;
 pub mod flow;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -23,6 +23,7 @@ mod record;
 mod snoop;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use file::CaptureFile;
 pub use filter::Filtered;
@@ -30,6 +31,7 @@ pub use folder::expand;
 pub use link::link_type_name;
 pub use merge::{Merged, Opened, open};
 pub use names::Names;
+pub use write::{Container, Frame, Writer};
 
 use crate::base::{Anomalies, Batch, Error, LinkType, Timestamp};
 

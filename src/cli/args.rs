@@ -94,6 +94,11 @@ pub(super) enum Command {
     /// What is new in every call (tags, branches, nonces, addresses of the same part) is set aside.
     /// Exit code 0 when nothing differs, 1 when something does.
     Diff(DiffArgs),
+    /// Write the selected calls, with all that belongs to them, as a capture of their own.
+    ///
+    /// Fragments, TCP segments, media and ICMP errors come along; findings become comments on packets. --anonymize
+    /// gives everybody other names.
+    Export(ExportArgs),
     /// List the rules.
     Rules(CatalogArgs),
     /// List the reference flows.
@@ -120,6 +125,7 @@ impl Command {
             Self::Stats(args) => Some(&mut args.input),
             Self::Learn(args) => Some(&mut args.input),
             Self::Diff(args) => Some(&mut args.input),
+            Self::Export(args) => Some(&mut args.input),
             Self::Explain(_)
             | Self::Rules(_)
             | Self::Flows(_)
@@ -478,6 +484,29 @@ pub(super) struct DiffArgs {
     /// Write to this file instead of standard output.
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub(super) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    pub(super) input: InputArgs,
+    #[command(flatten)]
+    pub(super) select: SelectArgs,
+    /// The capture to write: .pcapng, or .pcap where all packets have one link type; with .gz compressed; - is pcapng on standard output.
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
+    pub(super) output: PathBuf,
+    /// Leave RTP and RTCP out.
+    #[arg(long, help_heading = "Output")]
+    pub(super) no_media: bool,
+    /// Write messages that came under TLS in the clear, without their packets.
+    #[arg(long, help_heading = "Output")]
+    pub(super) decrypted: bool,
+    /// Give users, numbers, hosts, addresses and identifiers other names, of the same length and the same everywhere.
+    #[arg(long, help_heading = "Output")]
+    pub(super) anonymize: bool,
+    /// Key of the names: the same key gives the same names. 32 hexadecimal digits or more, or a file.
+    #[arg(long, value_name = "FILE|HEX", requires = "anonymize", help_heading = "Output")]
+    pub(super) key: Option<String>,
 }
 
 #[derive(Debug, Args)]

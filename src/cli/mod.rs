@@ -5,6 +5,7 @@ mod catalog;
 mod check;
 mod config;
 mod diff;
+mod export;
 mod follow;
 mod ladder;
 mod learn;
@@ -138,6 +139,7 @@ fn command(cli: &Cli, config: &Config, line: clap::Command) -> Status {
         Command::Explain(args) => catalog::explain(args, cli.screen),
         Command::Learn(args) => learn::learn(args, cli.screen),
         Command::Diff(args) => diff::diff(args, cli.screen),
+        Command::Export(args) => export::export(args),
         Command::Rules(args) => catalog::rules(args, cli.screen),
         Command::Flows(args) => catalog::flows(args, cli.screen),
         Command::Config(args) => config::show(args, config, &line, cli.screen),

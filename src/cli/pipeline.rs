@@ -2,7 +2,7 @@
 
 use super::args::{InputArgs, Voice};
 use super::config::Found;
-use super::{follow, say};
+use super::{Stop, follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
 use crate::base::{BadName, Batch, Error, Names};
 use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
@@ -82,10 +82,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     for trouble in &troubles {
         say(trouble);
     }
-    let mut source = match &input.bpf {
-        None => opened.source,
-        Some(expression) => Box::new(Filtered::new(opened.source, expression)?),
-    };
+    let mut source = filtered(input, opened.source)?;
     let (sip_ports, leg_headers) = (input.decode_as.clone(), input.leg_header.clone());
     let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports, leg_headers });
     troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files, input.voice)));
@@ -155,6 +152,30 @@ fn tell(input: &InputArgs, captures: &[CaptureInfo], analysis: &Analysis, flows:
     say(&format_args!("compared: {matched} of {} with a reference flow", count(flows.len(), "call")));
     let ignored = findings.iter().filter(|finding| finding.ignored.is_some()).count();
     say(&format_args!("judged: {}, {ignored} of them ignored", count(findings.len(), "finding")));
+}
+
+/// The packets of `source` that `--bpf` lets through.
+fn filtered(input: &InputArgs, source: Box<dyn Source>) -> Result<Box<dyn Source>, Error> {
+    Ok(match &input.bpf {
+        None => source,
+        Some(expression) => Box::new(Filtered::new(source, expression)?),
+    })
+}
+
+/// Reads the input again, to which an [`Outcome`] was told; what could not be read then is passed over here.
+pub(super) fn again(
+    input: &InputArgs,
+    mut take: impl FnMut(&Batch, &mut dyn Source) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut source = filtered(input, capture::open(&input.files).source)?;
+    let mut batch = Batch::default();
+    loop {
+        match source.next_batch(&mut batch) {
+            Ok(More::More) => take(&batch, source.as_mut())?,
+            Ok(More::End) => return Ok(()),
+            Err(_) => {} // told when it was read first; the other files go on
+        }
+    }
 }
 
 /// An observation point as people know it: the file, and the interface where the file has several.

@@ -3,6 +3,7 @@
 //! [`decode`] is pure and allocates nothing. Start reading at `walk.rs`, which goes from layer to
 //! layer; a link type is one row of `link.rs`, a tunnel is one file and one row of `tunnel.rs`.
 
+mod anatomy;
 mod defrag;
 mod erspan;
 mod esp;
@@ -35,6 +36,7 @@ mod walk;
 mod wifi;
 mod ws;
 
+pub use anatomy::{Piece, anatomy};
 pub use defrag::{Defragmenter, Whole};
 pub use layers::{Ending, StreamData, StreamEvent};
 pub use outer::{Encapsulation, outer, outer_ip};

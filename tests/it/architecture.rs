@@ -16,8 +16,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("flow", &["base", "sip", "session", "call", "analysis"]),
     ("rules", &["base", "sip", "session", "call", "analysis", "flow"]),
     ("story", &["base", "call", "analysis", "flow", "rules"]),
+    ("export", &["base", "capture", "net", "sip", "session", "call", "analysis"]),
     ("report", &["base", "capture", "sip", "session", "call", "analysis", "flow", "rules"]),
-    ("cli", &["base", "capture", "sip", "session", "call", "analysis", "flow", "rules", "story", "report"]),
+    ("cli", &["base", "capture", "sip", "session", "call", "analysis", "flow", "rules", "story", "export", "report"]),
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "check",
     "calls",
     "ladder",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 13] = [
     "stats",
     "learn",
     "diff",
+    "export",
     "explain",
     "rules",
     "flows",
@@ -99,8 +100,8 @@ fn usage_gives_each_option_to_the_commands_that_have_it() {
     let mut told: BTreeMap<&str, BTreeSet<String>> =
         COMMANDS.iter().map(|command| (*command, BTreeSet::new())).collect();
     let sections: [(&str, &[&str]); 3] = [
-        ("### Input", &["check", "calls", "ladder", "show", "stats", "learn", "diff"]),
-        ("### Selection", &["check", "calls", "ladder", "show", "learn"]),
+        ("### Input", &["check", "calls", "ladder", "show", "stats", "learn", "diff", "export"]),
+        ("### Selection", &["check", "calls", "ladder", "show", "learn", "export"]),
         ("### Verdict", &["check"]),
     ];
     for (heading, commands) in sections {
@@ -110,7 +111,14 @@ fn usage_gives_each_option_to_the_commands_that_have_it() {
             }
         }
     }
-    for row in [rows(&usage, "### One call"), rows(&usage, "### Learn and diff"), rows(&usage, "### Output")].concat() {
+    for row in [
+        rows(&usage, "### One call"),
+        rows(&usage, "### Learn and diff"),
+        rows(&usage, "### Export"),
+        rows(&usage, "### Output"),
+    ]
+    .concat()
+    {
         for (command, has) in &mut told {
             if row[1] == "all" || row[1].split(", ").any(|name| name == *command) {
                 has.extend(options(row[0]));
@@ -202,7 +210,9 @@ fn commands_in_code_blocks_work() {
     // Those of docs/ci.md need a repository with captures and leave files in it: tests/it/recipes.rs.
     for page in pages().into_iter().filter(|page| !page.ends_with("docs/ci.md")) {
         for example in examples(&read(&page)) {
-            let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("example.out");
+            // The name of an export chooses its format.
+            let name = if example.starts_with("export ") { "example.pcapng" } else { "example.out" };
+            let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
             let mut args: Vec<String> = example.split_whitespace().map(str::to_owned).collect();
             for at in 1..args.len() {
                 let file = scratch.to_str().unwrap();

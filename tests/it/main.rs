@@ -21,6 +21,7 @@ mod determinism;
 mod digest;
 mod docs;
 mod encapsulations;
+mod export;
 mod follow;
 mod formats;
 mod hostile;

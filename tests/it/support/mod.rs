@@ -62,9 +62,14 @@ pub fn tell_file_with(path: &Path, options: Options) -> Told {
 
 /// Runs the whole pipeline on the bytes of a capture file; nothing when they are none.
 pub fn tell_bytes(bytes: Vec<u8>) -> Option<Told> {
+    tell_bytes_with(bytes, Options::default())
+}
+
+/// The same with what a user may tell.
+pub fn tell_bytes_with(bytes: Vec<u8>, options: Options) -> Option<Told> {
     let reader = Box::new(std::io::Cursor::new(bytes));
     let file = capture::CaptureFile::read(reader, Path::new("bytes")).ok()?;
-    Some(tell_source(Box::new(file), Options::default()))
+    Some(tell_source(Box::new(file), options))
 }
 
 fn tell_source(mut source: Box<dyn Source>, options: Options) -> Told {

@@ -1,0 +1,29 @@
+//! Writes what belongs to some calls into a capture of its own, renamed if asked.
+//!
+//! Three walks over the input keep memory in proportion to the calls: the analysis, [`Marker`], which finds the
+//! frames, and [`Copier`], which writes them. docs/export.md says what belongs to a call.
+
+mod anonymize;
+mod belongs;
+mod border;
+mod copier;
+mod keys;
+mod marker;
+mod pdu;
+mod streams;
+
+pub use anonymize::Namer;
+pub use belongs::Belongs;
+pub use copier::{Copier, Written};
+pub use marker::{Marked, Marker};
+
+/// What the user wants of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// With RTP and RTCP, and the errors about them.
+    pub media: bool,
+    /// What came under TLS as messages in the clear.
+    pub decrypted: bool,
+    /// With other names: nothing is written that could not be renamed.
+    pub anonymous: bool,
+}
