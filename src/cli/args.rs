@@ -159,7 +159,7 @@ pub(super) struct SelectArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// text, json or ndjson.
+    /// text, json, ndjson or csv.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_names())]
     pub(super) format: String,
     /// Write to this file instead of standard output.
@@ -279,9 +279,18 @@ pub(super) struct ShowArgs {
     pub(super) select: SelectArgs,
     #[command(flatten)]
     pub(super) output: TextArgs,
+    /// text, or csv: one line for each message, of all calls unless some are selected.
+    #[arg(long, value_enum, default_value_t = ShowFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    pub(super) format: ShowFormat,
     /// Only this message of the call.
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) message: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum ShowFormat {
+    Text,
+    Csv,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,16 @@
 //! `calls`, `ladder`, `show` and `stats`: what was seen, without judging the run by it.
 
-use super::args::{ExplainArgs, InputArgs, LadderArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
+use super::args::{
+    ExplainArgs, InputArgs, LadderArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, ShowFormat, StatsArgs,
+};
 use super::output::Output;
 use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
 use crate::report::ladder::Ladder;
+use crate::report::rows::Table;
 use crate::report::{
-    FORMATS, Paint, Report, count, draw, heading, narrative, participants, short_finding, show, stats, table,
+    FORMATS, Paint, Report, count, csv, draw, heading, narrative, participants, short_finding, show, stats, table,
 };
 use crate::session::MessageNo;
 use std::io::Write;
@@ -16,9 +19,10 @@ use std::path::Path;
 /// Runs `callflow calls`.
 pub(super) fn calls(args: &ListArgs, screen: ScreenArgs) -> Result<Status, Stop> {
     for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
-        match FORMATS.iter().find(|format| format.name() == args.output.format && format.name() != "text") {
-            Some(format) => format.write(report, output.style, &mut output.out)?,
-            None => table::write(report, output.style, &mut output.out)?,
+        match FORMATS.iter().find(|format| format.name() == args.output.format) {
+            Some(format) if format.name() == "csv" => csv::write(report, Table::Calls, &mut output.out)?,
+            Some(format) if format.name() != "text" => format.write(report, output.style, &mut output.out)?,
+            _ => table::write(report, output.style, &mut output.out)?,
         }
         Ok(has_calls(report))
     })
@@ -53,6 +57,10 @@ pub(super) fn ladder(args: &LadderArgs, screen: ScreenArgs) -> Result<Status, St
 /// Runs `callflow show`.
 pub(super) fn show(args: &ShowArgs, screen: ScreenArgs) -> Result<Status, Stop> {
     for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
+        if args.format == ShowFormat::Csv {
+            csv::write(report, Table::Messages, &mut output.out)?;
+            return Ok(has_calls(report));
+        }
         if !report.is_partial() && report.call_count() > 1 {
             let found = count(report.call_count(), "call");
             return Err(Error::Usage(format!("{found}: choose one with --call N (`callflow calls` lists them)")).into());

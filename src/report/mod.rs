@@ -2,6 +2,7 @@
 //!
 //! A format is one file that implements [`Format`] and one line in [`FORMATS`].
 
+pub mod csv;
 pub mod diff;
 pub mod escape;
 mod fingerprint;
@@ -13,6 +14,9 @@ mod json_metrics;
 pub mod ladder;
 mod ladder_text;
 mod narrate;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+pub mod rows;
 #[cfg(test)]
 mod samples;
 pub mod show;
@@ -25,6 +29,7 @@ pub mod time;
 mod verdict;
 mod words;
 
+pub use csv::Csv;
 pub use json::{Json, Ndjson, write_document};
 pub use ladder_text::draw;
 pub use narrate::narrative;
@@ -51,7 +56,7 @@ pub trait Format: Sync {
 }
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] = &[&Text, &Json, &Ndjson];
+pub static FORMATS: &[&dyn Format] = &[&Text, &Json, &Ndjson, &Csv];
 
 /// The calls and findings that the user asked for.
 #[derive(Clone, Debug, Default)]

@@ -13,6 +13,7 @@ mod architecture;
 mod bad_input;
 mod captures;
 mod cli;
+mod columns;
 mod containers;
 mod coverage;
 mod determinism;
