@@ -256,7 +256,7 @@ pub(super) struct SelectArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
-    /// How the report is written; `calls` has text, json and ndjson.
+    /// How the report is written; `calls` has text, json, ndjson and csv.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_names())]
     pub(super) format: String,
     /// Write to this file instead of standard output.
@@ -450,9 +450,18 @@ pub(super) struct ShowArgs {
     pub(super) select: SelectArgs,
     #[command(flatten)]
     pub(super) output: TextArgs,
+    /// text, or csv: one line for each message, of all calls unless some are selected.
+    #[arg(long, value_enum, default_value_t = ShowFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    pub(super) format: ShowFormat,
     /// Only this message of the call.
     #[arg(long, value_name = "M", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) message: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum ShowFormat {
+    Text,
+    Csv,
 }
 
 #[derive(Debug, Args)]
@@ -493,8 +502,11 @@ pub(super) struct ExportArgs {
     #[command(flatten)]
     pub(super) select: SelectArgs,
     /// The capture to write: .pcapng, or .pcap where all packets have one link type; with .gz compressed; - is pcapng on standard output.
-    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
-    pub(super) output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "parquet", help_heading = "Output")]
+    pub(super) output: Option<PathBuf>,
+    /// Write no capture but tables of calls, messages and findings below this folder, as Parquet files by day.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "no_media", "decrypted", "anonymize"], help_heading = "Output")]
+    pub(super) parquet: Option<PathBuf>,
     /// Leave RTP and RTCP out.
     #[arg(long, help_heading = "Output")]
     pub(super) no_media: bool,

@@ -2,7 +2,7 @@
 
 use super::args::{ExportArgs, InputArgs};
 use super::pipeline::Outcome;
-use super::{Status, Stop, pipeline, say, select};
+use super::{Status, Stop, pipeline, say, select, tables};
 use crate::base::Error;
 use crate::capture::{self, Container, Writer};
 use crate::export::{Belongs, Copier, Marked, Marker, Namer, Options, Written};
@@ -21,9 +21,13 @@ const KEY: usize = 16;
 
 /// Runs the command.
 pub(super) fn export(args: &ExportArgs) -> Result<Status, Stop> {
+    // clap sees to it that one of the two is there.
+    let (None, Some(output)) = (&args.parquet, &args.output) else {
+        return tables::export(args);
+    };
     pipeline::refuse_each(&args.input, "export")?;
-    let container = container(&args.output)?;
-    refuse_input(&args.input, &args.output)?;
+    let container = container(output)?;
+    refuse_input(&args.input, output)?;
     let namer = if args.anonymize { Some(Namer::new(&key(args.key.as_deref())?)) } else { None };
     let outcome = pipeline::run(&args.input, &args.input.files)?;
     let selection = select::select(&args.select, &args.input, &outcome)?;
@@ -44,25 +48,26 @@ pub(super) fn export(args: &ExportArgs) -> Result<Status, Stop> {
         Ok(())
     })?;
     let marked = marker.finish();
-    refuse_links(&args.output, container, &marked)?;
+    refuse_links(output, container, &marked)?;
     let comments = comments(&report, &outcome, args.anonymize);
-    let written = write(args, container, marked, comments)?;
-    tell(&written, report.call_count(), &args.output);
+    let written = write(&args.input, output, container, marked, comments)?;
+    tell(&written, report.call_count(), output);
     Ok(if outcome.unread { Status::Unread } else { Status::Clean })
 }
 
 fn write(
-    args: &ExportArgs,
+    input: &InputArgs,
+    output: &Path,
     container: Container,
     marked: Marked,
     comments: HashMap<u32, Vec<String>, RandomState>,
 ) -> Result<Written, Stop> {
     let application = concat!("callflow ", env!("CARGO_PKG_VERSION"));
-    let mut copier = Copier::new(Writer::new(open(&args.output)?, container, application)?, marked, comments);
-    pipeline::again(&args.input, |batch, source| {
+    let mut copier = Copier::new(Writer::new(open(output)?, container, application)?, marked, comments);
+    pipeline::again(input, |batch, source| {
         copier.push(batch, source).map_err(|error| match error.kind() {
             // Only what could not be renamed comes as a surprise.
-            io::ErrorKind::InvalidInput => Stop::Usage(one_link_type(&args.output)),
+            io::ErrorKind::InvalidInput => Stop::Usage(one_link_type(output)),
             _ => Stop::Output(error),
         })
     })?;

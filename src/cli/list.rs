@@ -1,11 +1,12 @@
 //! `calls`, `show` and `stats`: what was seen, without judging the run by it.
 
-use super::args::{ExplainArgs, InputArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, StatsArgs};
+use super::args::{ExplainArgs, InputArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, ShowFormat, StatsArgs};
 use super::output::Output;
 use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
-use crate::report::{self, Paint, Report, count, heading, narrative, short_finding, show, stats, table};
+use crate::report::rows::Table;
+use crate::report::{self, Paint, Report, count, csv, heading, narrative, short_finding, show, stats, table};
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
@@ -18,18 +19,27 @@ pub(super) fn calls(args: &ListArgs, screen: ScreenArgs) -> Result<Status, Stop>
         let told = format!("calls are not told in the format {}; `callflow check` has it", args.output.format);
         return Err(Error::Usage(told).into());
     }
+    let mut first = true;
     for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
         match format {
+            Some(format) if format.name() == "csv" => csv::write(report, Table::Calls, first, &mut output.out)?,
             Some(format) => format.write(report, output.style, &mut output.out)?,
             None => table::write(report, output.style, &mut output.out)?,
         }
+        first = false;
         Ok(has_calls(report))
     })
 }
 
 /// Runs `callflow show`.
 pub(super) fn show(args: &ShowArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    let mut first = true;
     for_each(&args.input, &args.select, args.output.output.as_deref(), screen, |report, output| {
+        if args.format == ShowFormat::Csv {
+            csv::write(report, Table::Messages, first, &mut output.out)?;
+            first = false;
+            return Ok(has_calls(report));
+        }
         if !report.is_partial() && report.call_count() > 1 {
             let found = count(report.call_count(), "call");
             return Err(Error::Usage(format!("{found}: choose one with --call N (`callflow calls` lists them)")).into());

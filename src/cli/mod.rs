@@ -15,6 +15,7 @@ mod pipeline;
 mod reports;
 mod select;
 mod shell;
+mod tables;
 
 use args::{Cli, Command};
 use clap::error::ErrorKind;

@@ -16,6 +16,8 @@ pub(super) struct Reports {
     sinks: Vec<(&'static dyn Format, Output)>,
     /// The first sink is the screen, and it gets no more than the verdict, and that only when it is not clean.
     brief: bool,
+    /// There was a capture before.
+    further: bool,
     run: Option<Run>,
     ledger: Ledger,
     strict: bool,
@@ -54,6 +56,7 @@ impl Reports {
         let run = wants_run.then(|| Run::new(told(gate)));
         Ok(Self {
             sinks,
+            further: false,
             brief: main.format == "text" && args.input.voice == Voice::Quiet,
             run,
             ledger: Ledger::new(known, gate.fail_on == FailOn::Info),
@@ -72,12 +75,14 @@ impl Reports {
         let sinks = self.sinks.iter_mut().enumerate();
         for (at, (format, output)) in sinks.filter(|(_, (format, _))| format.whole().is_none()) {
             match (self.brief && at == 0, is_clean) {
+                (false, _) if self.further => format.write_next(report, output.style, &mut output.out)?,
                 (false, _) => format.write(report, output.style, &mut output.out)?,
                 (true, false) => report::verdict_line(report, output.style, &mut output.out)?,
                 (true, true) => {}
             }
             output.out.flush()?;
         }
+        self.further = true;
         if let Some(run) = &mut self.run {
             run.add(report, troubles);
         }

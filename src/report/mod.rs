@@ -3,6 +3,7 @@
 //! A format is one file that implements [`Format`] and one line in [`FORMATS`].
 
 mod baseline;
+pub mod csv;
 pub mod diff;
 pub mod draw;
 pub mod escape;
@@ -19,6 +20,9 @@ mod junit;
 pub mod ladder;
 mod markdown;
 mod narrate;
+#[cfg(feature = "parquet")]
+pub mod parquet;
+pub mod rows;
 mod run;
 #[cfg(test)]
 mod samples;
@@ -35,6 +39,7 @@ mod verdict;
 mod words;
 
 pub use baseline::{Baseline, Entry, Ledger};
+pub use csv::Csv;
 pub use fingerprint::Fingerprint;
 pub use html::Html;
 pub use json::{Json, Ndjson, write_document};
@@ -63,6 +68,10 @@ pub trait Format: Sync {
     /// Writes the whole report on one capture. Those of several captures stand one after the other, unless they are
     /// one document.
     fn write(&self, report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()>;
+    /// Writes the report on a further capture of the run behind those before it.
+    fn write_next(&self, report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+        self.write(report, style, out)
+    }
     /// How all captures of a run are told in one document, for formats that do so.
     fn whole(&self) -> Option<WriteRun> {
         None
@@ -73,8 +82,18 @@ pub trait Format: Sync {
 pub type WriteRun = fn(&Run, &mut dyn Write) -> io::Result<()>;
 
 /// Every format, the default one first.
-pub static FORMATS: &[&dyn Format] =
-    &[&Text, &Json, &Ndjson, &sarif::SARIF, &junit::JUNIT, &github::GITHUB, &gitlab::GITLAB, &markdown::MARKDOWN, &Html];
+pub static FORMATS: &[&dyn Format] = &[
+    &Text,
+    &Json,
+    &Ndjson,
+    &Csv,
+    &sarif::SARIF,
+    &junit::JUNIT,
+    &github::GITHUB,
+    &gitlab::GITLAB,
+    &markdown::MARKDOWN,
+    &Html,
+];
 
 /// The format with this name.
 pub fn format(name: &str) -> Option<&'static dyn Format> {

@@ -158,6 +158,20 @@ pub(super) fn swapped() -> Sample {
     from_packets(packets.into_iter().zip([0, 140_000]))
 }
 
+/// An OPTIONS on each of so many days.
+#[cfg(feature = "parquet")]
+pub(super) fn spread_over_days(days: usize) -> Sample {
+    const DAY: i64 = 86_400_000_000_000;
+    let packet = |day: usize| {
+        let text = format!(
+            "OPTIONS sip:b@b SIP/2.0\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK{day}\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>\r\n\
+             Call-ID: {day}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        );
+        (udp([192, 0, 2, 1], [192, 0, 2, 2], text.as_bytes()), day as i64 * DAY)
+    };
+    from_packets((0..days).map(packet))
+}
+
 /// The analysis of raw IP packets at these nanoseconds.
 fn from_packets(packets: impl Iterator<Item = (Vec<u8>, i64)>) -> Sample {
     let mut analyzer = Analyzer::new(Options::default());

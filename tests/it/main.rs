@@ -14,6 +14,7 @@ mod bad_input;
 mod beyond;
 mod captures;
 mod cli;
+mod columns;
 mod config;
 mod containers;
 mod coverage;
