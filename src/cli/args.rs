@@ -1,5 +1,9 @@
 //! The command line: what may be typed, and what it means.
 
+mod shared;
+
+pub(super) use shared::*;
+
 use super::config::Config;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -134,204 +138,6 @@ impl Command {
             | Self::Man(_) => None,
         }
     }
-}
-
-/// What a project says in its callflow.toml; for every command.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Project")]
-pub(super) struct ProjectArgs {
-    /// Take this callflow.toml, not the nearest one from here up to the root of the repository.
-    #[arg(long, global = true, value_name = "FILE", conflicts_with = "no_config")]
-    pub(super) config: Option<PathBuf>,
-    /// Take no callflow.toml at all.
-    #[arg(long, global = true)]
-    pub(super) no_config: bool,
-}
-
-/// What is read, and how.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Input")]
-pub(super) struct InputArgs {
-    /// pcap, pcapng, snoop or Network Monitor files (also gzip, zstd, lz4, xz), folders to search for them, or - for standard input.
-    ///
-    /// Several are read as one capture, merged in time order, as rotated files need it.
-    #[arg(value_name = "FILE", required = true)]
-    pub(super) files: Vec<PathBuf>,
-    /// Take each file as a capture of its own.
-    #[arg(long)]
-    pub(super) each: bool,
-    /// Read one file that is still being written, until Ctrl-C or SIGTERM; then report.
-    #[arg(long, conflicts_with = "each")]
-    pub(super) follow: bool,
-    /// Look only at packets that fit this libpcap filter, such as "host 192.0.2.1 and port 5060".
-    ///
-    /// Fragments and VLAN tags do not hide a port; whoever names vlan gets libpcap's own meaning of it.
-    #[arg(long, value_name = "EXPR")]
-    pub(super) bpf: Option<String>,
-    /// TLS secrets, in the format of SSLKEYLOGFILE.
-    #[arg(long, value_name = "FILE")]
-    pub(super) keylog: Option<PathBuf>,
-    /// Private RSA key of a TLS server, in PEM: opens TLS 1.2 and older where the cipher suite has no forward secrecy; may be repeated.
-    ///
-    /// Sessions with ECDHE or DHE, and TLS 1.3, take a key log. The key is never printed.
-    #[arg(long, value_name = "FILE")]
-    pub(super) rsa_key: Vec<PathBuf>,
-    /// Passwords of accounts, to tell what is wrong with refused credentials; they are never printed.
-    ///
-    /// A line for each: "user realm password" or "user realm ha1:HEX". The realm * is any realm.
-    #[arg(long, value_name = "FILE")]
-    pub(super) passwords: Option<PathBuf>,
-    /// Reference flows of your own; where they fit, they go before those of BCP 75. May be repeated.
-    #[arg(long, value_name = "FILE")]
-    pub(super) flow_file: Vec<PathBuf>,
-    /// Take every datagram of this UDP port for SIP (it is found by content anyway, on any port).
-    #[arg(long, value_name = "PORT=sip", value_parser = sip_port)]
-    pub(super) decode_as: Vec<u16>,
-    /// Names of addresses, in the format of hosts(5); an address may have a port.
-    #[arg(long, value_name = "FILE")]
-    pub(super) names: Option<PathBuf>,
-    /// A header that holds the Call-ID of another leg, or one value on all legs of a call (X-Call-ID and others are known).
-    #[arg(long, value_name = "NAME")]
-    pub(super) leg_header: Vec<String>,
-    /// Count a capture whose last record is cut as not read in full (exit code 3).
-    #[arg(long)]
-    pub(super) strict: bool,
-    /// Threads to use; the result does not depend on it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(super) threads: Option<u16>,
-    /// What callflow.toml says.
-    #[arg(skip)]
-    pub(super) project: Arc<Config>,
-    /// How much is said of the run itself.
-    #[arg(skip)]
-    pub(super) voice: Voice,
-}
-
-/// Which calls.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Selection (all that are given must fit)")]
-pub(super) struct SelectArgs {
-    /// Calls by number, as in `callflow calls`.
-    #[arg(long = "call", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) calls: Vec<u32>,
-    /// The call with this Call-ID.
-    #[arg(long, value_name = "ID")]
-    pub(super) call_id: Option<String>,
-    /// Calls whose From URI contains this text.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) from: Option<String>,
-    /// Calls whose To URI contains this text.
-    #[arg(long, value_name = "TEXT")]
-    pub(super) to: Option<String>,
-    /// Calls in which this address takes part: 192.0.2.1, 192.0.2.1:5060, [2001:db8::1]:5060.
-    #[arg(long, value_name = "ADDR")]
-    pub(super) participant: Option<String>,
-    /// Calls with a request of this method.
-    #[arg(long, value_name = "METHOD")]
-    pub(super) method: Option<String>,
-    /// Calls with a response of this status, such as 486 or 4xx.
-    #[arg(long, value_name = "STATUS", value_parser = status_range)]
-    pub(super) status: Option<std::ops::RangeInclusive<u16>>,
-    /// call, registration, subscription, message, options, publish or other.
-    #[arg(long, value_name = "KIND")]
-    pub(super) kind: Option<String>,
-    /// answered, active, busy, cancelled, no-answer, rejected, refused, unanswered, incomplete, ...
-    #[arg(long, value_name = "OUTCOME")]
-    pub(super) outcome: Option<String>,
-    /// Calls with a finding of this rule (code or name); only such findings are reported.
-    #[arg(long, value_name = "RULE")]
-    pub(super) rule: Vec<String>,
-    /// Calls whose nearest reference flow is this one: bcp75/3.1 or 3.1.
-    #[arg(long, value_name = "FLOW")]
-    pub(super) flow: Option<String>,
-    /// Calls that go on at or after this time: 2026-01-02T03:04:05Z, or +30 (seconds into the capture).
-    #[arg(long, value_name = "TIME")]
-    pub(super) since: Option<String>,
-    /// Calls that start at or before this time.
-    #[arg(long, value_name = "TIME")]
-    pub(super) until: Option<String>,
-}
-
-/// How it is written.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(super) struct OutputArgs {
-    /// How the report is written; `calls` has text, json, ndjson and csv.
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = format_names())]
-    pub(super) format: String,
-    /// Write to this file instead of standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-}
-
-/// How ladders are drawn, and to where.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(super) struct DrawArgs {
-    /// How they are drawn.
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = drawing_names())]
-    pub(super) format: String,
-    /// Write to this file instead of standard output. What is a folder, ends in / or has no ending (with --all) gets a
-    /// file for each call, and an index.
-    #[arg(short, long, value_name = "FILE|DIR")]
-    pub(super) output: Option<PathBuf>,
-}
-
-/// Text only, and to where.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Output")]
-pub(super) struct TextArgs {
-    /// Write to this file instead of standard output.
-    #[arg(short, long, value_name = "FILE")]
-    pub(super) output: Option<PathBuf>,
-}
-
-/// How text looks; for every command.
-#[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Screen")]
-pub(super) struct ScreenArgs {
-    /// Colours: auto means on a terminal, unless NO_COLOR is set; CLICOLOR_FORCE=1 means always.
-    #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN")]
-    pub(super) color: Colour,
-    /// Draw with ASCII characters only.
-    #[arg(long, global = true)]
-    pub(super) ascii: bool,
-    /// Columns of a line; else those of the terminal, or 100.
-    #[arg(long, global = true, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(40..))]
-    pub(super) width: Option<u16>,
-    /// Of check as text, only the line with the verdict, and that only if the exit code is not 0; no notes.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub(super) quiet: bool,
-    /// Say on standard error what was read, and what every stage made of it.
-    #[arg(short, long, global = true)]
-    pub(super) verbose: bool,
-}
-
-impl ScreenArgs {
-    /// How much is said.
-    pub(super) fn voice(self) -> Voice {
-        match (self.quiet, self.verbose) {
-            (true, _) => Voice::Quiet,
-            (_, true) => Voice::Verbose,
-            _ => Voice::Usual,
-        }
-    }
-}
-
-/// How much is said of a run, besides its result and what went wrong.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Voice {
-    Quiet,
-    #[default]
-    Usual,
-    Verbose,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(super) enum Colour {
-    Auto,
-    Always,
-    Never,
 }
 
 #[derive(Debug, Args)]
@@ -575,13 +381,6 @@ pub(super) enum CatalogFormat {
     Json,
 }
 
-fn format_names() -> clap::builder::PossibleValuesParser {
-    let values = crate::report::FORMATS
-        .iter()
-        .map(|format| clap::builder::PossibleValue::new(format.name()).help(format.help()));
-    clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
-}
-
 /// "junit=calls.xml" with a format that exists.
 fn report_to(text: &str) -> Result<ReportTo, String> {
     let (name, file) = text.split_once('=').ok_or("must look like junit=calls.xml")?;
@@ -595,13 +394,6 @@ fn report_to(text: &str) -> Result<ReportTo, String> {
     }
 }
 
-fn drawing_names() -> clap::builder::PossibleValuesParser {
-    let values = crate::report::draw::DRAWINGS
-        .iter()
-        .map(|drawing| clap::builder::PossibleValue::new(drawing.name()).help(drawing.help()));
-    clap::builder::PossibleValuesParser::new(values.collect::<Vec<_>>())
-}
-
 /// A name that a .flow file can have.
 fn flow_name(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '/' | '.');
@@ -609,25 +401,6 @@ fn flow_name(text: &str) -> Result<String, String> {
         return Err("must be of letters, digits, '-', '_', '.' and '/'".to_owned());
     }
     Ok(text.to_owned())
-}
-
-/// "5070=sip" is 5070.
-fn sip_port(text: &str) -> Result<u16, String> {
-    let (port, protocol) = text.split_once('=').ok_or("must look like 5070=sip")?;
-    if !protocol.eq_ignore_ascii_case("sip") {
-        return Err(format!("'{protocol}' is not known; only sip is"));
-    }
-    port.parse().map_err(|_| format!("'{port}' is no port"))
-}
-
-/// "486" is 486 alone, "4xx" is 400 to 499.
-fn status_range(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
-    let class = text.strip_suffix("xx").or_else(|| text.strip_suffix("XX"));
-    match (class.and_then(|class| class.parse::<u16>().ok()), text.parse::<u16>()) {
-        (Some(class @ 1..=6), _) => Ok(class * 100..=class * 100 + 99),
-        (None, Ok(status @ 100..=699)) => Ok(status..=status),
-        _ => Err("must be a status such as 486, or a class such as 4xx".to_owned()),
-    }
 }
 
 #[cfg(test)]
@@ -641,24 +414,11 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_single_statuses_are_ranges() {
-        assert_eq!(status_range("4xx"), Ok(400..=499));
-        assert_eq!(status_range("486"), Ok(486..=486));
-        assert!(status_range("7xx").is_err() && status_range("99").is_err() && status_range("x").is_err());
-    }
-
-    #[test]
     fn a_report_names_a_format_and_a_file() {
         let told = report_to("sarif=out/a=b.sarif").map(|to| format!("{to:?}"));
         assert_eq!(told.as_deref(), Ok("sarif=out/a=b.sarif"));
         for wrong in ["sarif", "sarif=", "sarif=-", "sarfi=x", "=x"] {
             assert!(report_to(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn ports_are_given_with_their_protocol() {
-        assert_eq!(sip_port("5070=sip"), Ok(5070));
-        assert!(sip_port("5070").is_err() && sip_port("70000=sip").is_err() && sip_port("1=rtp").is_err());
     }
 }

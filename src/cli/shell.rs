@@ -3,6 +3,7 @@
 use super::args::{CompletionArgs, ManArgs};
 use super::{Status, Stop};
 use crate::report::FORMATS;
+use crate::report::draw::DRAWINGS;
 use clap::Command;
 use std::ffi::OsStr;
 use std::fs;
@@ -30,12 +31,15 @@ pub(super) fn man(args: &ManArgs, command: Command) -> Result<Status, Stop> {
 /// What `--version` says: the version, and what was built in.
 pub(super) fn version() -> String {
     let formats: Vec<&str> = FORMATS.iter().map(|format| format.name()).collect();
+    let drawings: Vec<&str> = DRAWINGS.iter().map(|drawing| drawing.name()).collect();
+    let tables = if cfg!(feature = "parquet") { "CSV, Parquet" } else { "CSV" };
     format!(
-        "{}\nlibpcap {}\ncaptures: pcap, pcapng, snoop, Network Monitor; gzip, zstd, lz4, xz\nreports: {}\nsecured: TLS \
+        "{}\nlibpcap {}\ncaptures: pcap, pcapng, snoop, Network Monitor; gzip, zstd, lz4, xz\nreports: {}\nladders: {}\ntables: {tables}\nsecured: TLS \
          1.0 to 1.3 with a key log, RSA key exchange with the key; WebSocket",
         env!("CARGO_PKG_VERSION"),
         libpcap().unwrap_or_else(|| "of the system".to_owned()),
         formats.join(", "),
+        drawings.join(", "),
     )
 }
 

@@ -12,6 +12,7 @@ use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type as Schema, TypePtr};
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ fn name_of(report: &Report<'_>) -> String {
     for capture in report.captures {
         let name = capture.path.rsplit(['/', '\\']).next().unwrap_or_default();
         let times = [capture.first, capture.last].map(|time| time.map(Timestamp::as_nanos));
-        essence.push_str(&format!("{name}\0{}\0{}\0{times:?}\0", capture.packets, capture.bytes));
+        let _ = write!(essence, "{name}\0{}\0{}\0{times:?}\0", capture.packets, capture.bytes);
     }
     let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     let stem: String = stem.chars().map(fits).take(64).collect();

@@ -581,7 +581,8 @@ fn the_same_input_gives_the_same_bytes_whatever_the_threads_and_the_folder() {
             let name = Path::new(capture).file_name().unwrap();
             std::fs::copy(root().join(capture), folder.join("captures").join(name)).unwrap();
         }
-        let formats = report::FORMATS.iter().map(|format| format.name());
+        // A page of HTML holds one capture.
+        let formats = report::FORMATS.iter().map(|format| format.name()).filter(|name| *name != "html");
         let files: Vec<PathBuf> = formats.clone().map(|name| folder.join(name)).collect();
         let mut run = command();
         run.current_dir(&folder).args(["check", "--each", "captures", "--threads", threads]);
