@@ -89,7 +89,29 @@ fn calls(harness: &mut impl Harness) {
     let knowledge = Knowledge::default();
     harness.case("call: build", || call::build(black_box(&analysis.seen), &members, end));
     harness.case("call: match flows", || matcher.compare(black_box(analysis.view(0))));
+    compare(harness);
     harness.case("call: rules", || rules::check_call(black_box(&analysis), 0, &flow, &knowledge));
+}
+
+/// The checker alone, on calls of one shape that it has met and on one that it has not.
+fn compare(harness: &mut impl Harness) {
+    for (name, path) in [
+        ("match flows: direct call, healthy", "testdata/captures/a08-session-direct.pcap"),
+        ("match flows: registration, healthy", "testdata/captures/a01-register-new-sipp.pcap"),
+        ("match flows: direct call without ACK", "testdata/captures/b10-ack-never-200-retransmitted.pcap"),
+    ] {
+        let analysis = analyse(path);
+        let mut matcher = Matcher::new(Catalog::built_in());
+        harness.case(name, || matcher.compare(black_box(analysis.view(0))));
+    }
+    for (name, path) in [
+        ("match flows, unknown shape: healthy through two proxies", "testdata/captures/a11-session-two-proxies.pcap"),
+        ("match flows, unknown shape: without ACK", "testdata/captures/b10-ack-never-200-retransmitted.pcap"),
+        ("match flows, unknown shape: registration refused", "testdata/captures/a05-register-wrong-password.pcap"),
+    ] {
+        let analysis = analyse(path);
+        harness.case(name, || Matcher::new(Catalog::built_in()).compare(black_box(analysis.view(0))));
+    }
 }
 
 fn analyse(path: &str) -> Analysis {

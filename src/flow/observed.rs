@@ -14,6 +14,7 @@ use crate::base::Idx;
 use crate::call::{Hop, Kind, Outcome, Participant};
 use crate::session::{MessageNo, Transaction};
 use crate::sip::{Facts as Has, Message, Method};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,13 +48,16 @@ pub(super) struct Strand {
 /// A message as flows see it.
 type Heard = (Token, MessageNo);
 
+/// The messages of one hop: of an ordinary call they need no allocation.
+type Hearing = SmallVec<[Heard; 16]>;
+
 /// A call as it was heard, all verbs of it.
 pub(super) struct Observed<'a> {
     reader: Reader<'a>,
     /// By hop, in order; repeats left out.
-    heard: Vec<Vec<Heard>>,
+    heard: Vec<Hearing>,
     /// Hops with messages that cannot be read.
-    unreadable: Vec<bool>,
+    unreadable: SmallVec<[bool; 8]>,
     /// Nothing of it needs to be left out for any flow.
     is_basic: bool,
 }
@@ -61,8 +65,8 @@ pub(super) struct Observed<'a> {
 /// Reads a call about `kind`; `moved` are the re-INVITEs that move media.
 pub(super) fn observe<'a>(view: CallView<'a>, kind: FlowKind, moved: &[Idx<Transaction>]) -> Observed<'a> {
     let reader = Reader::new(view, kind, moved);
-    let mut heard: Vec<Vec<Heard>> = vec![Vec::new(); view.call.hops.len()];
-    let mut unreadable = vec![false; heard.len()];
+    let mut heard = vec![Hearing::new(); view.call.hops.len()];
+    let mut unreadable = SmallVec::from_elem(false, heard.len());
     let mut acknowledged = Vec::new();
     let mut alphabet = Alphabet::basic();
     for no in view.call.numbers() {
@@ -83,7 +87,7 @@ impl Observed<'_> {
     /// The hops that carry what opens the call, in the order of the path, as a flow of this alphabet sees them.
     pub(super) fn strands(&self, alphabet: Alphabet) -> Vec<Strand> {
         let seen = |(token, no): &&Heard| alphabet.has(token.verb, self.reader.is_retried(*no));
-        let by_hop: Cow<'_, [Vec<Heard>]> = if self.is_basic {
+        let by_hop: Cow<'_, [Hearing]> = if self.is_basic {
             Cow::Borrowed(&self.heard)
         } else {
             self.heard.iter().map(|hop| hop.iter().filter(seen).copied().collect()).collect()
@@ -104,7 +108,7 @@ struct Reader<'a> {
     view: CallView<'a>,
     kind: FlowKind,
     /// For each transaction, its part in the flow; `None`: none.
-    verbs: Vec<Option<Verb>>,
+    verbs: SmallVec<[Option<Verb>; 16]>,
     /// Transactions beyond those of RFC 3665 that failed, were tried again, and so say nothing of how the call went
     /// on: challenged (RFC 3261 22), with too short an interval (423), in the way of another one (491). Sorted.
     retried: Vec<Idx<Transaction>>,
@@ -115,7 +119,7 @@ struct Reader<'a> {
 impl<'a> Reader<'a> {
     fn new(view: CallView<'a>, kind: FlowKind, moved: &[Idx<Transaction>]) -> Self {
         let mut reader =
-            Self { view, kind, verbs: Vec::new(), retried: Vec::new(), caller_tags: caller_tags(view, kind) };
+            Self { view, kind, verbs: SmallVec::new(), retried: Vec::new(), caller_tags: caller_tags(view, kind) };
         let given_up = reader.given_up();
         for (idx, transaction) in view.transactions() {
             let verb = reader.verb(idx, transaction, moved);
@@ -210,9 +214,9 @@ impl<'a> Reader<'a> {
         self.view.sip(self.view.call.transaction(idx).final_response?).status()
     }
 
-    fn strands(&self, by_hop: &[Vec<Heard>], unreadable: &[bool]) -> Vec<Strand> {
+    fn strands(&self, by_hop: &[Hearing], unreadable: &[bool]) -> Vec<Strand> {
         let opens = |(token, _): &Heard| self.kind.opens(token.verb) || token.verb == Verb::AckFailure;
-        let mut carries: Vec<bool> = by_hop.iter().map(|tokens| tokens.iter().any(opens)).collect();
+        let mut carries: SmallVec<[bool; 8]> = by_hop.iter().map(|tokens| tokens.iter().any(opens)).collect();
         if !carries.contains(&true) {
             carries = by_hop.iter().map(|tokens| !tokens.is_empty()).collect();
         }
@@ -232,7 +236,7 @@ impl<'a> Reader<'a> {
 
     /// What went straight between elements that the first request did not connect, because those
     /// between them are not in the route set; a message seen on two such hops once.
-    fn shortcut(&self, by_hop: &[Vec<Heard>], carries: &[bool]) -> Vec<Heard> {
+    fn shortcut(&self, by_hop: &[Hearing], carries: &[bool]) -> Vec<Heard> {
         let passing = by_hop.iter().zip(carries).filter(|(_, carries)| !**carries).flat_map(|(tokens, _)| tokens);
         let mut lent: Vec<Heard> = passing.filter(|(token, _)| self.kind.is_in_dialog(token.verb)).copied().collect();
         lent.sort_unstable_by_key(|(_, no)| *no);
@@ -338,8 +342,9 @@ impl<'a> Reader<'a> {
     fn strand(&self, hop: Idx<Hop>, own: &[Heard], shortcut: &[Heard]) -> Strand {
         let sees_dialog = own.iter().any(|(token, _)| self.kind.is_in_dialog(token.verb));
         let lends = !sees_dialog && own.iter().any(|(token, _)| token.verb == Verb::Invite);
-        let mut all = own.to_vec();
-        if lends {
+        let mut all = Cow::Borrowed(own);
+        if lends && !shortcut.is_empty() {
+            let all = all.to_mut();
             all.extend_from_slice(shortcut);
             all.sort_by_key(|(_, no)| *no);
         }
@@ -353,7 +358,7 @@ impl<'a> Reader<'a> {
             shortcut,
         };
         let mut before: Option<Heard> = None;
-        for (token, no) in all {
+        for (token, no) in all.iter().copied() {
             if strand.tokens.len() < TOKENS {
                 let answers = before.is_some_and(|(request, asked)| {
                     let of = |no: MessageNo| self.view.call.message(no).transaction;
