@@ -65,7 +65,10 @@ fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: 
     if report.call_count() == 0 && !gate.allow_empty {
         let why =
             if report.analysis.stats.messages == 0 { "no SIP in the input" } else { "no call fits the selection" };
-        say(&format_args!("{why}: nothing to check"));
+        // Why an input that cannot be opened has nothing was said.
+        if !(outcome.unread && report.analysis.stats.packets == 0) {
+            say(&format_args!("{why}: nothing to check"));
+        }
         status = status.and(Status::Nothing);
     }
     if outcome.unread { status.and(Status::Unread) } else { status }

@@ -38,6 +38,6 @@ pub(super) fn learn(args: &LearnArgs, screen: ScreenArgs) -> Result<Status, Stop
     if args.input.voice == Voice::Quiet {
         return Ok(if outcome.unread { Status::Unread } else { Status::Clean });
     }
-    say(&format_args!("{} is what {} follow{varied}", args.name, count(views.len(), "call")));
+    say(&format_args!("{}: learned from {}{varied}", args.name, count(views.len(), "call")));
     Ok(if outcome.unread { Status::Unread } else { Status::Clean })
 }

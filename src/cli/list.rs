@@ -6,7 +6,7 @@ use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
 use crate::base::Error;
 use crate::report::rows::Table;
-use crate::report::{self, Paint, Report, count, csv, heading, narrative, short_finding, show, stats, table};
+use crate::report::{self, Paint, Report, count, csv, folded, heading, narrative, short_finding, show, stats, table};
 use crate::session::MessageNo;
 use std::io::Write;
 use std::path::Path;
@@ -74,8 +74,8 @@ pub(super) fn stories(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, 
             heading(report, view, output.style, &mut output.out)?;
             writeln!(output.out)?;
             write!(output.out, "{}", output.style.paragraph(Paint::Plain, &narrative(view), 2))?;
-            for finding in report.findings_of(view.number) {
-                short_finding(finding, 2, output.style, &mut output.out)?;
+            for alike in folded(report.findings_of(view.number)) {
+                short_finding(&alike, 2, output.style, &mut output.out)?;
             }
         }
         Ok(has_calls(report))

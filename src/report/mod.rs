@@ -46,7 +46,7 @@ pub use json::{Json, Ndjson, write_document};
 pub use narrate::narrative;
 pub use run::{Gate, Run};
 pub use style::{Paint, Style, count, shorten};
-pub use tell::{heading, participants, short_finding};
+pub use tell::{folded, heading, participants, short_finding};
 pub use text::Text;
 pub use verdict::one_line as verdict_line;
 pub use words::{from_uri, to_uri};

@@ -9,7 +9,7 @@ use super::{escape, time, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
 use crate::call::{Kind, Participant, Role};
-use crate::session::{CopyKind, MessageNo, Transaction};
+use crate::session::{CopyKind, Dialog, MessageNo, Transaction};
 use crate::sip::{Facts, Method};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -42,7 +42,7 @@ enum Event<'a> {
     Asked(Idx<Transaction>, &'a Transaction, MessageNo),
     /// A provisional response that people notice.
     Ringing(Idx<Transaction>, MessageNo),
-    /// A final response to an INVITE or REGISTER; to others it is told with the request.
+    /// A final response to the INVITE of a call or a REGISTER; to others it is told with the request.
     Answered(Idx<Transaction>, &'a Transaction, MessageNo),
     /// No final response came.
     Unanswered(&'a Transaction, MessageNo),
@@ -66,7 +66,11 @@ impl<'a> Story<'a> {
                 continue;
             };
             events.push((request, Event::Asked(at, t, request)));
-            if !matches!(t.method, Method::Invite | Method::Register) {
+            let is_told_alone = match t.method {
+                Method::Invite => self.view.sip(request).to_tag().is_empty(),
+                method => method == Method::Register,
+            };
+            if !is_told_alone {
                 continue;
             }
             events.extend(self.ringing(t).map(|no| (no, Event::Ringing(at, no))));
@@ -102,7 +106,7 @@ impl<'a> Story<'a> {
                 if self.view.sip(no).status() == Some(180) {
                     format!("the phone of {who} rang{wait} ({label}, frame {frame})")
                 } else {
-                    format!("{who} let hear how it goes on{wait} ({label}, frame {frame})")
+                    format!("{who} reported progress{wait} ({label}, frame {frame})")
                 }
             }
             Event::Answered(at, t, answer) => self.answer(at, t, answer),
@@ -222,13 +226,15 @@ impl<'a> Story<'a> {
     }
 
     fn unanswered(&mut self, t: &Transaction, request: MessageNo) -> String {
-        if t.ack.is_some() || (t.method == Method::Invite && self.view.call.dialogs.iter().any(|d| d.ack.is_some())) {
-            return "a final answer must have come, for it was acknowledged; it is not in the capture".to_owned();
+        let caller_tag = self.view.sip(request).from_tag();
+        let is_up = |dialog: &Dialog| dialog.caller_tag == caller_tag && dialog.ack.is_some();
+        if t.ack.is_some() || (t.method == Method::Invite && self.view.call.dialogs.iter().any(is_up)) {
+            return "A final answer must have come, for it was acknowledged; it is not in the capture".to_owned();
         }
         let left = time::length(self.view.capture_after(self.view.seen(request).time));
         let to = self.name(self.view.call.message(request).to);
         match t.provisional {
-            Some(_) => format!("no final answer is in the capture, which goes on for {left} after the request"),
+            Some(_) => format!("No final answer is in the capture, which goes on for {left} after the request"),
             None => format!("{to} never answered; the capture goes on for {left} after the request"),
         }
     }

@@ -1,9 +1,10 @@
 //! The list of calls, one line each.
 
 use super::style::{Style, shorten};
+use super::tell::{rank, severity};
 use super::{Report, time, words};
-use crate::rules::Severity;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, presets};
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 /// Columns of all but the two parties, blanks between columns included, when nothing is unusual.
@@ -22,8 +23,8 @@ pub fn write(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Resu
     for view in report.calls() {
         let call = view.call;
         let party = |uri: String| shorten(&words::short_uri(&uri), room, style.glyphs().ellipsis);
-        let worst = report.findings_of(view.number).next();
-        let worst = worst.map(|finding| format!("{} {}", mark(style, report.worst(view.number)), finding.rule.code));
+        let worst = report.findings_of(view.number).min_by_key(|finding| Reverse(rank(finding)));
+        let worst = worst.map(|finding| format!("{} {}", severity(finding, style).2, finding.rule.code));
         let flow = report.flow(view.number).and_then(|flow| flow.flow);
         table.add_row(vec![
             (view.number + 1).to_string(),
@@ -64,14 +65,4 @@ pub fn light(style: Style) -> Table {
 /// Writes a table without blanks at the ends of lines.
 pub fn print(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
-}
-
-fn mark(style: Style, worst: Option<Severity>) -> &'static str {
-    let marks = style.glyphs().marks;
-    match worst {
-        Some(Severity::Error) => marks[0],
-        Some(Severity::Warning) => marks[1],
-        Some(Severity::Info) => marks[2],
-        None => marks[3],
-    }
 }

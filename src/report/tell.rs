@@ -5,8 +5,9 @@ use super::{Report, escape, time, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
 use crate::call::{Outcome, profiles};
-use crate::flow::{FlowMatch, Missing, Special, Verdict};
+use crate::flow::{Cause, FlowMatch, Missing, Special, Verdict};
 use crate::rules::{Finding, Severity};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 /// Who asked whom for what, what came of it, and how it compares with its reference flow.
@@ -14,9 +15,7 @@ pub fn heading(report: &Report<'_>, view: CallView<'_>, style: Style, out: &mut 
     let title = format!("Call {}: {}", view.number + 1, words::story(view));
     write!(out, "{}", style.paragraph(Paint::Bold, &title, 0))?;
     write!(out, "{}", style.paragraph(Paint::Dim, &outline(view).join(style.glyphs().dot), 2))?;
-    let flow = report.flow(view.number);
-    let special = flow.and_then(|flow| Some(special_line(flow, flow.special.as_ref()?)));
-    for told in flow.and_then(flow_line).into_iter().chain(special) {
+    for told in compared(report, view) {
         write!(out, "{}", style.paragraph(Paint::Dim, &told, 2))?;
     }
     for told in legs(view).into_iter().chain(related(view)) {
@@ -38,8 +37,16 @@ fn outline(view: CallView<'_>) -> Vec<String> {
 /// What came of a call, how long it took and how it compares with its reference flow, a clause each.
 pub(super) fn facts(report: &Report<'_>, view: CallView<'_>) -> Vec<String> {
     let mut facts = outline(view);
-    facts.extend(report.flow(view.number).and_then(flow_line));
+    facts.extend(compared(report, view));
     facts
+}
+
+/// How a call compares with its reference flow, with the more special one, and with what the user expects.
+fn compared<'a>(report: &'a Report<'_>, view: CallView<'_>) -> impl Iterator<Item = String> + use<'a> {
+    let flow = report.flow(view.number);
+    let special = flow.and_then(|flow| Some(special_line(flow, flow.special.as_ref()?)));
+    let deviation = report.deviation(view.number).map(|told| format!("not as expected: {}", escape::text(told)));
+    flow.and_then(flow_line).into_iter().chain(special).chain(deviation)
 }
 
 /// What is known of the participants beside their role: software, and what they were seen to do.
@@ -92,14 +99,38 @@ pub(super) fn related(view: CallView<'_>) -> Vec<String> {
     told.collect()
 }
 
-/// A finding in full: the sentence, why, where it is written, which frames.
+/// Findings that differ in nothing but in where they are seen, together, each kind at the place of its first.
+pub fn folded<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Vec<Vec<&'a Finding>> {
+    let (mut kinds, mut at): (Vec<Vec<&Finding>>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
+    for finding in findings {
+        let missing = finding.missing.as_ref().map(|missing| (&missing.what, missing.from, missing.to));
+        let cause = finding.cause.map(Cause::name);
+        let kind =
+            *at.entry((finding.rule.code, rank(finding), cause, missing, &finding.detail)).or_insert(kinds.len());
+        match kinds.get_mut(kind) {
+            Some(known) => known.push(finding),
+            None => kinds.push(vec![finding]),
+        }
+    }
+    kinds
+}
+
+/// "3 times: frames 5, 16, 20" of findings told as one, or their frames alone.
+fn places(alike: &[&Finding]) -> String {
+    let all: BTreeSet<u32> = alike.iter().flat_map(|finding| &finding.frames).copied().collect();
+    let told = frames(&all.into_iter().collect::<Vec<_>>());
+    if alike.len() < 2 { told } else { format!("{} times: {told}", alike.len()) }
+}
+
+/// A finding in full, or several that are [`folded`]: the sentence, why, where it is written, which frames.
 pub(super) fn finding(
-    finding: &Finding,
+    alike: &[&Finding],
     view: Option<CallView<'_>>,
     indent: usize,
     style: Style,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    let Some(finding) = alike.first() else { return Ok(()) };
     let (word, paint, mark) = severity(finding, style);
     writeln!(out)?;
     let pad = " ".repeat(indent);
@@ -111,7 +142,7 @@ pub(super) fn finding(
         write!(out, "{}", style.paragraph(Paint::Plain, &told, indent + 2))?;
     }
     let basis = finding.rule.basis.join(", ");
-    let facts: Vec<String> = [basis, frames(&finding.frames)].into_iter().filter(|fact| !fact.is_empty()).collect();
+    let facts: Vec<String> = [basis, places(alike)].into_iter().filter(|fact| !fact.is_empty()).collect();
     write!(out, "{}", style.paragraph(Paint::Dim, &facts.join(style.glyphs().dot), indent + 2))
 }
 
@@ -124,10 +155,12 @@ pub(super) fn missing(finding: &Finding, view: CallView<'_>) -> Option<String> {
     Some(format!("Missing: {} from {from} to {to}{why}.", escape::text(&missing.what)))
 }
 
-/// A finding in a line or two.
-pub fn short_finding(finding: &Finding, indent: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
+/// A finding in a line or two, or several that are [`folded`].
+pub fn short_finding(alike: &[&Finding], indent: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let Some(finding) = alike.first() else { return Ok(()) };
     let (word, paint, mark) = severity(finding, style);
-    let told = format!("{mark} {word} {}: {}", finding.rule.code, escape::text(&finding.summary));
+    let times = if alike.len() < 2 { String::new() } else { format!(" ({})", places(alike)) };
+    let told = format!("{mark} {word} {}: {}{times}", finding.rule.code, escape::text(&finding.summary));
     write!(out, "{}", style.paragraph(paint, &told, indent))
 }
 
@@ -214,4 +247,27 @@ pub(super) fn frames(frames: &[u32]) -> String {
     let more = frames.len().saturating_sub(TOLD);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("frame{} {}{tail}", if frames.len() == 1 { "" } else { "s" }, told.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn findings_that_differ_only_in_their_place_are_told_once() {
+        let mut sample = samples::ack_never();
+        let mut again = sample.findings[0].clone();
+        (again.frames, again.summary) = (vec![90], "Said of another frame.".to_owned());
+        sample.findings.push(again);
+        let kinds = folded(&sample.findings);
+        assert_eq!(kinds.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        let mut out = Vec::new();
+        short_finding(&kinds[0], 2, Style::default(), &mut out).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert!(told.contains("(2 times: frames") && told.contains("90)"), "{told}");
+        // Another reason is another finding.
+        sample.findings[0].detail.push_str(" So there.");
+        assert_eq!(folded(&sample.findings).len(), 3);
+    }
 }

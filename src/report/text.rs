@@ -3,7 +3,7 @@
 
 use super::ladder::Ladder;
 use super::style::{Paint, Style, count};
-use super::tell::{self, heading, is_error, is_success, rank, severity, short_finding};
+use super::tell::{self, folded, heading, is_error, is_success, rank, severity, short_finding};
 use super::{Format, Report, draw, escape, narrate, verdict, words};
 use crate::analysis::CallView;
 use crate::flow::Verdict;
@@ -64,11 +64,11 @@ struct Sorted<'a> {
 impl<'a> Page<'a, '_> {
     fn write(&mut self) -> io::Result<()> {
         let sorted = self.sort();
-        verdict::write(self.report, sorted.problem.len(), self.style, self.out)?;
+        verdict::write(self.report, self.style, self.out)?;
         let of_capture: Vec<&Finding> = self.report.findings().filter(|finding| finding.call.is_none()).collect();
         if !of_capture.is_empty() {
             self.heading("The capture as a whole")?;
-            of_capture.iter().try_for_each(|finding| tell::finding(finding, None, 2, self.style, self.out))?;
+            folded(of_capture).iter().try_for_each(|alike| tell::finding(alike, None, 2, self.style, self.out))?;
         }
         self.problems(&sorted.problem)?;
         if sorted.problem.is_empty() && sorted.minor.len() <= MINOR_IN_FULL {
@@ -124,6 +124,7 @@ impl<'a> Page<'a, '_> {
         let mut sorted = Sorted::default();
         for view in self.report.calls() {
             match self.report.worst(view.number) {
+                _ if self.report.deviation(view.number).is_some() => sorted.problem.push(view),
                 Some(Severity::Error) => sorted.problem.push(view),
                 Some(Severity::Warning) => sorted.minor.push(view),
                 _ if self.report.findings_of(view.number).any(|f| f.verdict == Verdict::Open) => {
@@ -137,19 +138,19 @@ impl<'a> Page<'a, '_> {
 
     /// Calls with errors, in full; the same problem in many calls is told once.
     fn problems(&mut self, calls: &[CallView<'_>]) -> io::Result<()> {
-        let mut groups: Vec<(Vec<Sign>, Vec<CallView<'_>>)> = Vec::new();
-        let mut at: BTreeMap<Vec<Sign>, usize> = BTreeMap::new();
+        let mut groups: Vec<Vec<CallView<'_>>> = Vec::new();
+        let mut at: BTreeMap<_, usize> = BTreeMap::new();
         for view in calls {
-            let signs = self.signs(*view);
-            let group = *at.entry(signs.clone()).or_insert(groups.len());
+            let (kind, outcome, status) = (view.call.kind.name(), view.call.outcome.name(), view.call.final_status);
+            let group = *at.entry((self.signs(*view), kind, outcome, status)).or_insert(groups.len());
             if group == groups.len() {
-                groups.push((signs, Vec::new()));
+                groups.push(Vec::new());
             }
-            groups[group].1.push(*view);
+            groups[group].push(*view);
         }
         let mut left = FULL_MOST;
         let mut untold = Vec::new();
-        for (_, group) in groups {
+        for group in groups {
             match group.split_first().filter(|_| left > 0) {
                 Some((first, rest)) => {
                     left -= 1;
@@ -172,6 +173,7 @@ impl<'a> Page<'a, '_> {
         let errors = self.report.findings_of(view.number).filter(|finding| is_error(finding));
         let mut signs: Vec<Sign> =
             errors.map(|f| (f.rule.code, f.cause.map_or("", crate::flow::Cause::name))).collect();
+        signs.extend(self.report.deviation(view.number).map(|_| ("not as expected", "")));
         signs.sort_unstable();
         signs.dedup();
         signs
@@ -208,11 +210,11 @@ impl<'a> Page<'a, '_> {
         write!(self.out, "{}", self.style.paragraph(Paint::Plain, &narrate::narrative(view), 2))?;
         let worst = self.report.findings_of(view.number).map(rank).max();
         let is_worst = |finding: &&Finding| Some(rank(finding)) == worst;
-        for finding in self.report.findings_of(view.number).filter(is_worst) {
-            tell::finding(finding, Some(view), 2, self.style, self.out)?;
+        for alike in folded(self.report.findings_of(view.number).filter(is_worst)) {
+            tell::finding(&alike, Some(view), 2, self.style, self.out)?;
         }
-        for finding in self.report.findings_of(view.number).filter(|finding| !is_worst(finding)) {
-            short_finding(finding, 2, self.style, self.out)?;
+        for alike in folded(self.report.findings_of(view.number).filter(|finding| !is_worst(finding))) {
+            short_finding(&alike, 2, self.style, self.out)?;
         }
         writeln!(self.out)?;
         let ladder = Ladder::new(self.report, view);
@@ -241,8 +243,8 @@ impl<'a> Page<'a, '_> {
         }
         for view in calls {
             self.call_line(*view, self.style.glyphs().marks[1], Paint::Warning)?;
-            for finding in self.report.findings_of(view.number) {
-                short_finding(finding, 6, self.style, self.out)?;
+            for alike in folded(self.report.findings_of(view.number)) {
+                short_finding(&alike, 6, self.style, self.out)?;
             }
         }
         Ok(())
@@ -267,8 +269,8 @@ impl<'a> Page<'a, '_> {
             let (mark, paint) =
                 if is_success(*view) { (self.style.glyphs().marks[4], Paint::Good) } else { ("-", Paint::Dim) };
             self.call_line(*view, mark, paint)?;
-            for finding in self.report.told_of(*view) {
-                short_finding(finding, 6, self.style, self.out)?;
+            for alike in folded(self.report.told_of(*view)) {
+                short_finding(&alike, 6, self.style, self.out)?;
             }
         }
         self.unspoken_notes(calls)

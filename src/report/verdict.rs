@@ -3,6 +3,7 @@
 use super::style::{Paint, Style, count, wrap};
 use super::tell::{is_error, is_success};
 use super::{Counts, Report, escape, time};
+use crate::analysis::CallView;
 use crate::base::AnomalyKind;
 use crate::rules::Severity;
 use std::cmp::Reverse;
@@ -19,9 +20,9 @@ pub(super) struct Answer {
     pub(super) rest: String,
 }
 
-/// The answer of a report in which so many calls have errors.
-pub(super) fn answer(report: &Report<'_>, problems: usize) -> Answer {
-    Head { report }.answer(problems)
+/// The answer of a report.
+pub(super) fn answer(report: &Report<'_>) -> Answer {
+    Head { report }.answer()
 }
 
 /// A line on the input.
@@ -40,17 +41,18 @@ pub(super) fn health(report: &Report<'_>) -> Vec<Remark> {
     Head { report }.health()
 }
 
-/// Writes the head of a report in which so many calls have errors.
-pub(super) fn write(report: &Report<'_>, problems: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    answer_line(report, problems, style, out)?;
+/// Writes the head of a report.
+pub(super) fn write(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    one_line(report, style, out)?;
     health(report).iter().try_for_each(|Remark { paint, mark, text }| {
         let told = format!("{mark} {text}");
         write!(out, "{}", style.paragraph(*paint, told.trim_start(), 2))
     })
 }
 
-fn answer_line(report: &Report<'_>, problems: usize, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let Answer { paint, word, rest } = answer(report, problems);
+/// Writes only the line that answers "is it broken?".
+pub fn one_line(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    let Answer { paint, word, rest } = answer(report);
     let mark = match paint {
         Paint::Error => style.glyphs().marks[0],
         Paint::Good => style.glyphs().marks[4],
@@ -64,18 +66,12 @@ fn answer_line(report: &Report<'_>, problems: usize, style: Style, out: &mut dyn
     lines.try_for_each(|line| write!(out, "{}", style.paragraph(Paint::Bold, &line, 4)))
 }
 
-/// Writes only the line that answers "is it broken?".
-pub fn one_line(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
-    let problems = report.calls().filter(|view| report.worst(view.number) == Some(Severity::Error)).count();
-    answer_line(report, problems, style, out)
-}
-
 struct Head<'a> {
     report: &'a Report<'a>,
 }
 
 impl Head<'_> {
-    fn answer(&self, problems: usize) -> Answer {
+    fn answer(&self) -> Answer {
         let counts = self.report.counts();
         let stats = &self.report.analysis.stats;
         let (word, paint, rest) = if stats.messages == 0 {
@@ -83,8 +79,8 @@ impl Head<'_> {
             ("NOTHING TO CHECK", Paint::Warning, format!("no SIP in {packets}"))
         } else if self.report.call_count() == 0 {
             ("NOTHING TO CHECK", Paint::Warning, "no call fits the selection".to_owned())
-        } else if counts.error > 0 {
-            ("PROBLEM", Paint::Error, format!("{}, {}", self.report.kinds(), self.named_errors(problems)))
+        } else if let Some(problem) = self.problem(counts) {
+            ("PROBLEM", Paint::Error, format!("{}, {problem}", self.report.kinds()))
         } else if counts.warning + counts.open > 0 {
             (
                 "LOOK",
@@ -102,6 +98,21 @@ impl Head<'_> {
             )
         };
         Answer { paint, word, rest }
+    }
+
+    /// The errors, and how many calls are not what the user expects; nothing where there are neither.
+    fn problem(&self, counts: Counts) -> Option<String> {
+        let is_broken = |view: &CallView<'_>| self.report.worst(view.number) == Some(Severity::Error);
+        let errors = (counts.error > 0).then(|| self.named_errors(self.report.calls().filter(is_broken).count()));
+        let astray = self.report.calls().filter(|view| self.report.deviation(view.number).is_some()).count();
+        let astray = match astray {
+            0 => None,
+            1 if self.report.call_count() == 1 => Some("not as expected".to_owned()),
+            n if n == self.report.call_count() => Some("none as expected".to_owned()),
+            n => Some(format!("{n} of them not as expected")),
+        };
+        let told: Vec<String> = errors.into_iter().chain(astray).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// "; 2 did not succeed: 1 busy, 1 cancelled": no fault, but what the user may be looking for.

@@ -48,7 +48,6 @@ impl Rule for CaptureGaps {
 
 /// One message that the capture lacks.
 struct Gap {
-    call: usize,
     what: String,
     from: IpAddr,
     to: IpAddr,
@@ -75,7 +74,6 @@ fn in_transaction(view: CallView<'_>, transaction: &Transaction) -> Option<Gap> 
         return None;
     }
     let gap = |what: String, from, to, next_to: MessageNo| Gap {
-        call: view.number,
         what,
         from,
         to,
@@ -105,8 +103,9 @@ fn told(analysis: &Analysis, gaps: &[Gap]) -> Option<Finding> {
     let count = |kind| analysis.anomalies.of(kind).map_or(0, |told| told.count);
     let (dropped, holes) = (count(AnomalyKind::DroppedPackets), count(AnomalyKind::TcpGap));
     let named = gaps.iter().take(NAMED).map(|gap| {
-        let Gap { call, what, from, to, frame, .. } = gap;
-        format!("{what} from {from} to {to} (call {}, next to frame {frame})", call + 1)
+        let Gap { what, from, to, frame, .. } = gap;
+        // Not the call: its number may still change when legs are joined.
+        format!("{what} from {from} to {to} (next to frame {frame})")
     });
     let mut what: Vec<String> = named.collect();
     if gaps.len() > NAMED {

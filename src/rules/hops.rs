@@ -158,7 +158,7 @@ fn not_counted_down(view: CallView<'_>) -> Option<Finding> {
         (right >= left && left <= 255).then_some((before, after))
     })?;
     let summary =
-        format!("{} forwarded a {} without counting down Max-Forwards", sender(view, after), name(view, after));
+        format!("{} forwarded the {} without counting down Max-Forwards", sender(view, after), name(view, after));
     let detail = format!(
         "Max-Forwards is {} before and {} behind this proxy. RFC 3261 16.6 item 3: each proxy takes one off; where none does, a \
          routing loop never ends. Look at the proxy; an element that ends the call and starts a new one (B2BUA) may set its own.",

@@ -147,11 +147,13 @@ fn stack(view: CallView<'_>, request: MessageNo, response: MessageNo) -> Finding
         subject::method(asked),
         asked.via_count()
     );
+    let top = plain(answer.sent_by());
     let detail = format!(
         "Each proxy takes its own Via off a response before it passes it on (RFC 3261 16.7 item 3), so that a client finds its own on top. \
          A client discards a response with another Via on top or below (8.1.3.3, 18.1.2), and repeats the request. The Via on top is \
-         that of {}: look next at it and at {server}.",
-        plain(answer.sent_by())
+         that of {}: look next {}.",
+        top,
+        if *top == *server { "there".to_owned() } else { format!("at it and at {server}") }
     );
     Finding::new(&P09, vec![response, request], summary, detail)
 }

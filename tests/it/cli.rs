@@ -430,6 +430,32 @@ fn what_varies_between_good_calls_is_optional_in_what_is_learned_of_them() {
 }
 
 #[test]
+fn calls_that_are_not_as_expected_are_a_problem_in_the_report_too() {
+    let direct = "testdata/captures/a08-session-direct.pcap";
+    let told = run(&["check", "--expect", "bcp75/3.9", direct]);
+    assert_eq!(told.code, Some(1));
+    assert!(told.out.contains("PROBLEM  4 calls, none as expected"), "{}", told.out);
+    assert!(told.out.contains("not as expected: call 1 follows bcp75/3.1, expected bcp75/3.9"), "{}", told.out);
+    assert!(!told.out.contains("No fault found"), "{}", told.out);
+    let fulfilled = run(&["check", "--expect", "bcp75/3.1", direct]);
+    assert!(fulfilled.out.contains("OK  4 calls, no fault found"), "{}", fulfilled.out);
+}
+
+#[test]
+fn the_same_rule_with_another_answer_is_not_the_same_problem() {
+    let captures =
+        ["testdata/captures/b28-not-found-404-and-503.pcap", "testdata/captures/b63-odd-requests-to-baresip.pcap"];
+    let told = run(&[&["check"][..], &captures].concat());
+    assert_eq!(told.out.matches("ERROR E01").count(), 2, "a 503 and a 501: {}", told.out);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_once() {
+    let told = run(&["check", "testdata/captures/nobody.pcap"]);
+    assert_eq!((told.code, told.err.lines().count()), (Some(3), 1), "{}", told.err);
+}
+
+#[test]
 fn an_error_in_a_flow_file_points_at_line_and_column() {
     let flow = scratch("bad.flow", b"flow my: Mine\nkind call\nroles a, b\n\nladder {\n  F1 a -> c: INVITE\n}\n");
     let run = run(&["check", "--flow-file", flow.to_str().unwrap(), HEALTHY]);

@@ -44,7 +44,7 @@ impl Drawing for Html {
         }
         if !ladder.findings.is_empty() {
             writeln!(out, "<ul class=\"found\">")?;
-            for found in &ladder.findings {
+            for found in ladder.found() {
                 let class = match found.paint {
                     Paint::Error => "error",
                     Paint::Warning => "warning",
@@ -53,10 +53,11 @@ impl Drawing for Html {
                 let unproved = if found.verdict == "open" { ", not proved" } else { "" };
                 writeln!(
                     out,
-                    "<li class=\"{class}\"><strong>{} {}</strong> ({}{unproved})<br/>{}</li>",
+                    "<li class=\"{class}\"><strong>{} {}</strong> ({}{unproved}{})<br/>{}</li>",
                     found.rule,
                     found.name,
                     found.severity,
+                    found.often(),
                     escape(&found.summary)
                 )?;
             }

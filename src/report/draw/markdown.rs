@@ -33,14 +33,21 @@ impl Drawing for Markdown {
         let drawn = String::from_utf8_lossy(&drawn);
         let fence = "`".repeat(longest_run(&drawn).max(2) + 1);
         write!(out, "\n{fence}text\n{drawn}{fence}\n\n")?;
-        for told in &ladder.findings {
+        for told in ladder.found() {
             let word = match told.paint {
                 Paint::Error => "error",
                 Paint::Warning => "warning",
                 _ if told.verdict == "open" => "not proved",
                 _ => "note",
             };
-            writeln!(out, "- **{word} {} {}**: {}", told.rule, escape(told.name), escape(&told.summary))?;
+            writeln!(
+                out,
+                "- **{word} {} {}{}**: {}",
+                told.rule,
+                escape(told.name),
+                told.often(),
+                escape(&told.summary)
+            )?;
         }
         if !ladder.findings.is_empty() {
             writeln!(out)?;

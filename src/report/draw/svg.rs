@@ -109,14 +109,14 @@ fn heading(ladder: &Ladder, width: usize) -> Vec<TextLine> {
 
 fn findings(ladder: &Ladder, width: usize) -> Vec<TextLine> {
     let mut lines = Vec::new();
-    for found in &ladder.findings {
+    for found in ladder.found() {
         let unproved = if found.verdict == "open" { ", not proved" } else { "" };
         let class = match found.paint {
             Paint::Error => "find n-error",
             Paint::Warning => "find n-warning",
             _ => "find n-info",
         };
-        let head = format!("{} {} ({}{unproved})", found.rule, found.name, found.severity);
+        let head = format!("{} {} ({}{unproved}{})", found.rule, found.name, found.severity, found.often());
         lines.push(TextLine { class, height: 22, text: head });
         let said = measure::wrap(&found.summary, width - 2 * PAD, SMALL);
         lines.extend(said.into_iter().map(|text| TextLine { class: "fact", height: 16, text }));

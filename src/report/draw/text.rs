@@ -54,7 +54,7 @@ impl Drawing for Text {
         tell::participants(view, style, out)?;
         writeln!(out)?;
         text(&sheet.ladder, style, 2, out)?;
-        report.told_of(view).try_for_each(|finding| tell::short_finding(finding, 2, style, out))
+        tell::folded(report.told_of(view)).iter().try_for_each(|alike| tell::short_finding(alike, 2, style, out))
     }
 }
 

@@ -111,11 +111,10 @@ impl<'a> Index<'a> {
             rules.entry(meta.code).or_insert(Rule { name: meta.name, title: meta.title, page: meta.page });
         }
         let (problems, of_calls) = problems(report);
-        let with_errors = report.calls().filter(|view| report.worst(view.number) == Some(Severity::Error)).count();
         let of_capture = report.findings().filter(|finding| finding.call.is_none());
         Self {
             tool: concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")),
-            verdict: verdict::answer(report, with_errors).into(),
+            verdict: verdict::answer(report).into(),
             health: verdict::health(report).into_iter().map(remark).collect(),
             captures: report.captures.iter().map(capture_view).collect(),
             input: input_view(report.analysis),

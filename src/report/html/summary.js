@@ -15,8 +15,9 @@ function health() {
   const lines = rest.filter((line) => line.level !== "plain");
   const drops = index.captures.reduce((sum, capture) => sum + capture.drops, 0);
   const unread = index.coverage.filter((row) => row.may_hide_sip);
-  if (drops > 0) lines.unshift({ level: "warning", text: `${count(drops, "packet")} dropped by the capturing side; messages may be missing` });
-  const isFine = lines.length === 0 && unread.length === 0 && index.captures.every((capture) => capture.complete);
+  if (drops > 0 && !lines.some((line) => line.text.startsWith("dropped-packets"))) lines.unshift({ level: "warning", text: `${count(drops, "packet")} dropped by the capturing side; messages may be missing` });
+  const lacks = index.findings.some((finding) => finding.rule === "H02");
+  const isFine = !lacks && lines.length === 0 && unread.length === 0 && index.captures.every((capture) => capture.complete);
   return [
     html("p", { class: "read" }, read ? read.text : ""),
     isFine && index.captures.length > 0 && html("p", { class: "fine" }, mark("good"), "The capture is sound: read to its end, nothing dropped, nothing unreadable."),

@@ -277,13 +277,17 @@ impl Builder<'_> {
 
     /// A mark beside the arrow that each finding points at.
     fn findings(&mut self) {
+        let kinds = tell::folded(self.report.told_of(self.view));
+        let times: HashMap<*const Finding, usize> =
+            kinds.iter().filter_map(|alike| Some((std::ptr::from_ref(*alike.first()?), alike.len()))).collect();
         for finding in self.report.told_of(self.view) {
             let place = match &finding.missing {
                 Some(missing) => Some(self.ghost_of(finding, missing)),
                 None => finding.messages.first().map(|no| self.place(exchange::root(self.view, *no))),
             };
             let note = finding_note(finding, self.told.len());
-            let told = told(finding, note.paint);
+            let times = times.get(&std::ptr::from_ref(finding)).copied().unwrap_or_default();
+            let told = Told { times, ..told(finding, note.paint) };
             let place = place.filter(|place| self.arrows.contains_key(place));
             if let Some(arrow) = place.and_then(|place| self.arrows.get_mut(&place)) {
                 if arrow.ghost || note.paint == Paint::Error {
@@ -430,6 +434,7 @@ fn told(finding: &Finding, paint: Paint) -> Told {
         paint,
         summary: escape::text(&finding.summary).into_owned(),
         row: None,
+        times: 1,
     }
 }
 

@@ -86,6 +86,23 @@ pub struct Told {
     pub summary: String,
     /// The row that it stands at.
     pub row: Option<usize>,
+    /// How many findings below the picture this one stands for; 0 when an earlier one stands for it.
+    #[serde(skip)]
+    pub times: usize,
+}
+
+impl Told {
+    /// ", 3 times", or nothing.
+    pub fn often(&self) -> String {
+        if self.times > 1 { format!(", {} times", self.times) } else { String::new() }
+    }
+}
+
+impl Ladder {
+    /// What is told below a picture: findings that differ only in where they are seen are told once.
+    pub fn found(&self) -> impl Iterator<Item = &Told> {
+        self.findings.iter().filter(|told| told.times > 0)
+    }
 }
 
 /// One horizontal line.
