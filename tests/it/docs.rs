@@ -218,6 +218,7 @@ fn commands_in_code_blocks_work() {
                 let file = scratch.to_str().unwrap();
                 match args[at - 1].as_str() {
                     "-o" | "--output" | "--flow-file" => args[at] = file.to_owned(),
+                    "--parquet" => args[at] = format!("{file}.lake"),
                     "--write-baseline" => args[at] = format!("{file}.baseline"),
                     "--report" => args[at] = format!("{}={file}.{at}", args[at].split('=').next().unwrap()),
                     _ => {}
