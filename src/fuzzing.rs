@@ -7,6 +7,7 @@
 use crate::analysis::{Analysis, Analyzer, Options};
 use crate::base::{Anomalies, Batch, Endpoint, LinkType, PacketMeta, Timestamp, limits};
 use crate::capture::{CaptureFile, CaptureInfo, More, Source};
+use crate::export::{self, Namer};
 use crate::flow::{self, Catalog};
 use crate::net::{
     self, Decoded, Defragmenter, Fragment, RsaKey, Sctp, SctpMessages, Segment, StreamData, StreamEvent, Streams,
@@ -430,6 +431,30 @@ pub fn sip_message(input: &[u8]) {
     black_box(message.sdp());
 }
 
+/// One SIP message under other names: as long, and made of the same parts if it is without fault.
+pub fn anonymize(input: &[u8]) {
+    let renamed = |key: &[u8]| {
+        let mut bytes = input.to_vec();
+        export::rename(&mut Namer::new(key), &mut bytes);
+        bytes
+    };
+    let bytes = renamed(b"one");
+    assert_eq!(bytes.len(), input.len());
+    assert_eq!(bytes, renamed(b"one"), "the key alone decides");
+    let old = Message::parse(Bytes::copy_from_slice(input));
+    if !old.faults().is_empty() {
+        return;
+    }
+    let new = Message::parse(bytes.into());
+    let shape = |message: &Message| {
+        let headers: Vec<(HeaderName, usize)> =
+            message.headers().map(|Header { name, value, .. }| (name, value.len())).collect();
+        let numbers = (message.status(), message.cseq_number(), message.content_length(), message.via_count());
+        (message.is_request(), message.method_name().into_owned(), numbers, headers, message.body().len())
+    };
+    assert_eq!(shape(&new), shape(&old));
+}
+
 /// One octet that chooses the cuts, then one direction of a stream.
 pub fn framing(input: &[u8]) {
     let mut input = Input(input);
@@ -533,7 +558,8 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 16] = [
+    const TARGETS: [Target; 17] = [
+        ("anonymize", anonymize),
         ("calls", calls),
         ("capture_file", capture_file),
         ("decode", decode),

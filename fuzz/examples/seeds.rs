@@ -137,6 +137,7 @@ impl Corpus {
             return;
         }
         self.add("sip_message", bytes.to_vec());
+        self.add("anonymize", bytes.to_vec());
         self.add("framing", [&[20], bytes, bytes].concat());
         let mut gaps = Vec::new();
         bytes.chunks(200).enumerate().for_each(|(at, part)| piece(&mut gaps, &[u8::from(at == 2) * 9], part));

@@ -15,20 +15,19 @@ pub(super) fn export(args: &ExportArgs) -> Result<Status, Stop> {
         let outcome = pipeline::run(&args.input, &input)?;
         let selection = select::select(&args.select, &args.input, &outcome)?;
         let report = Report::new(&outcome.captures, &outcome.analysis, &outcome.flows, &outcome.findings, selection);
-        if report.call_count() > 0 {
-            files += write(&report, folder)?;
-            calls += report.call_count();
-        }
+        // A capture without calls may have findings of its own.
+        files += write(&report, folder)?;
+        calls += report.call_count();
         if outcome.unread {
             status = status.and(Status::Unread);
         }
     }
-    if calls == 0 {
+    if files == 0 {
         say(&"no call in the input fits: nothing written");
-        return Ok(status.and(Status::Nothing));
+    } else {
+        say(&format_args!("{} in {} below {}", count(calls, "call"), count(files, "file"), folder.display()));
     }
-    say(&format_args!("{} in {} below {}", count(calls, "call"), count(files, "file"), folder.display()));
-    Ok(status)
+    Ok(if calls == 0 { status.and(Status::Nothing) } else { status })
 }
 
 #[cfg(feature = "parquet")]

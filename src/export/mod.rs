@@ -17,6 +17,11 @@ pub use belongs::Belongs;
 pub use copier::{Copier, Written};
 pub use marker::{Marked, Marker};
 
+/// Gives other names to everybody in a SIP message, which may be cut anywhere. Its length stays.
+pub fn rename(namer: &mut Namer, message: &mut [u8]) {
+    anonymize::message(namer, message);
+}
+
 /// What the user wants of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Options {

@@ -28,7 +28,8 @@ const NO_DAY: &str = "__HIVE_DEFAULT_PARTITION__";
 
 /// Writes all tables below `folder`, which is made if need be, and returns the files written.
 ///
-/// The files of a capture have the same name each time, so that a second run replaces them.
+/// The files of a capture have the same name each time, so that a second run replaces them; of those that an earlier
+/// run wrote, the ones that have no rows any more are removed.
 ///
 /// # Errors
 /// What the file system says, with the path.
@@ -37,13 +38,14 @@ pub fn write(report: &Report<'_>, folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut written = Vec::new();
     for table in Table::ALL {
         let mut days: BTreeMap<String, Partition> = BTreeMap::new();
+        let place = folder.join(table.name());
         table.each(report, &mut |moment, values| {
             let mut day = day_of(moment);
             if days.len() >= DAYS && !days.contains_key(&day) {
                 NO_DAY.clone_into(&mut day);
             }
             if !days.contains_key(&day) {
-                let path = folder.join(table.name()).join(format!("day={day}")).join(&name);
+                let path = place.join(format!("day={day}")).join(&name);
                 days.insert(day.clone(), Partition::new(table, path)?);
             }
             days.get_mut(&day).map_or(Ok(()), |partition| partition.push(values))
@@ -51,8 +53,24 @@ pub fn write(report: &Report<'_>, folder: &Path) -> io::Result<Vec<PathBuf>> {
         for partition in days.into_values() {
             written.push(partition.close()?);
         }
+        remove_others(&place, &name, &written)?;
     }
     Ok(written)
+}
+
+/// Removes the files called `name` in the days of a table, except those just `written`.
+fn remove_others(place: &Path, name: &str, written: &[PathBuf]) -> io::Result<()> {
+    // No folder: nothing was ever written there.
+    let Ok(days) = fs::read_dir(place) else { return Ok(()) };
+    for day in days {
+        let day = day?;
+        let path = day.path().join(name);
+        if day.file_name().to_string_lossy().starts_with("day=") && path.exists() && !written.contains(&path) {
+            fs::remove_file(&path)
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        }
+    }
+    Ok(())
 }
 
 fn day_of(moment: Timestamp) -> String {

@@ -4,6 +4,7 @@ use crate::support::{self, Told};
 use callflow::analysis::{Analyzer, Options};
 use callflow::base::{Batch, PacketMeta};
 use callflow::capture::{self, More};
+use callflow::report::draw::{DRAWINGS, Sheet};
 use callflow::report::{FORMATS, Report, Selection, Style};
 use std::fmt::Write;
 use std::path::Path;
@@ -47,6 +48,17 @@ fn everything(told: &Told) -> String {
         let mut out = Vec::new();
         format.write(&report, Style::default(), &mut out).unwrap();
         text.push_str(std::str::from_utf8(&out).unwrap());
+    }
+    for view in report.calls() {
+        let sheet = Sheet::new(&report, view, Style::default());
+        // A PNG is its SVG, painted: tests/it/ladders.rs paints one.
+        for drawing in DRAWINGS.iter().filter(|drawing| drawing.name() != "png") {
+            let mut out = Vec::new();
+            for page in 0..drawing.pages(&sheet.ladder) {
+                drawing.draw(&sheet, page, &mut out).unwrap();
+            }
+            text.push_str(std::str::from_utf8(&out).unwrap());
+        }
     }
     text
 }

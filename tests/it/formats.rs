@@ -305,14 +305,9 @@ fn what_a_capture_says_stays_text_in_every_format() {
 /// A report with so many findings of the capture as a whole.
 fn many(n: usize, severity: Severity) -> (Told, CaptureInfo) {
     let mut told = support::tell_file(&root().join(HEALTHY));
-    let words = "<&@|*".repeat(200);
+    let (words, one) = ("<&@|*".repeat(200), some_finding().severity(severity));
     told.findings = (0..n)
-        .map(|at| Finding {
-            call: None,
-            frames: vec![at as u32],
-            summary: words.clone(),
-            ..some_finding().severity(severity)
-        })
+        .map(|at| Finding { call: None, frames: vec![at as u32], summary: words.clone(), ..one.clone() })
         .collect();
     (told, capture("many.pcap"))
 }
@@ -590,7 +585,13 @@ fn the_same_input_gives_the_same_bytes_whatever_the_threads_and_the_folder() {
             run.args(["--report", &format!("{name}={name}")]);
         }
         assert_eq!(run.output().unwrap().status.code(), Some(1));
-        files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+        let html = command()
+            .current_dir(&folder)
+            .args(["check", "--format", "html", "--threads", threads, "captures"])
+            .output()
+            .unwrap();
+        assert_eq!(html.status.code(), Some(1));
+        files.iter().map(|file| std::fs::read(file).unwrap()).chain([html.stdout]).collect()
     };
     let expected = run("one-folder", "1");
     assert!(expected.iter().all(|bytes| !bytes.is_empty()));

@@ -43,4 +43,5 @@ mod secured;
 mod shell;
 mod story;
 mod support;
+mod tables;
 mod torture;

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// How long every capture goes on: longer than any timer of a transaction, and than an INVITE may ring.
@@ -62,6 +63,9 @@ fn capture_of(buffers: &Batch, packets: impl IntoIterator<Item = PacketMeta>, en
 fn end(batch: &Batch) -> Timestamp {
     batch.packets.iter().map(|packet| packet.time).max().unwrap().after(SILENCE)
 }
+
+/// All of them, read once for all tests.
+static HEALTHY: LazyLock<Vec<Healthy>> = LazyLock::new(healthy);
 
 /// Captures of testdata that are labelled as without fault, and in which all is found to be well.
 fn healthy() -> Vec<Healthy> {
@@ -153,8 +157,7 @@ fn without_flow(mut lines: Vec<String>) -> Vec<String> {
 
 /// Runs `edit` on all healthy captures, and shows what it complains of.
 fn holds(edit: impl Fn(&Healthy) -> Vec<String> + Sync) {
-    let all = healthy();
-    let wrong: Vec<String> = all
+    let wrong: Vec<String> = HEALTHY
         .par_iter()
         .flat_map_iter(|healthy| {
             edit(healthy).into_iter().map(|what| format!("{}: {what}", healthy.name)).collect::<Vec<_>>()
@@ -346,8 +349,8 @@ fn at_times(batch: &Batch, time: impl Fn(Timestamp) -> Timestamp) -> Vec<PacketM
 
 #[test]
 fn interleaved_calls_are_judged_as_apart() {
-    let all: Vec<Healthy> = healthy()
-        .into_iter()
+    let all: Vec<&Healthy> = HEALTHY
+        .iter()
         .filter(|one| one.told.analysis.seen.iter().all(|s| s.connection.transport == Transport::Udp))
         .collect();
     let first = |batch: &Batch| batch.packets.iter().map(|packet| packet.time).min().unwrap();

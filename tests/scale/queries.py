@@ -22,10 +22,14 @@ def main() -> None:
     queries = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "scale.md").read_text(), re.S)
     assert queries, "docs/scale.md has no queries"
     with tempfile.TemporaryDirectory() as folder:
+        lake = pathlib.Path(folder) / "lake"
         export = [program, "export", "--each", "--parquet", "lake", str(CAPTURES)]
-        for _ in range(2):  # the second run replaces what the first wrote
+        written = []
+        for _ in range(2):
             done = subprocess.run(export, cwd=folder, capture_output=True, text=True)
             assert done.returncode in (0, 3), (done.returncode, done.stderr)
+            written.append({path.relative_to(lake): path.read_bytes() for path in lake.rglob("*.parquet")})
+        assert written[0] == written[1], "the second run replaces what the first wrote, byte for byte"
         os.chdir(folder)
         for query in queries:
             rows = duckdb.sql(query).fetchall()
@@ -46,7 +50,7 @@ def compare(program: str) -> None:
         "findings": sum(one["type"] == "finding" for one in objects),
     }
     for table, count in wanted.items():
-        (held,) = duckdb.sql(f"SELECT count(*) FROM read_parquet('lake/{table}/**/*.parquet')").fetchone()
+        [(held,)] = duckdb.sql(f"SELECT count(*) FROM read_parquet('lake/{table}/**/*.parquet')").fetchall()
         assert held == count, (table, held, count)
         print(f"{table}: {held} rows, as in the JSON report")
 
