@@ -194,7 +194,7 @@ pub struct Note {
 }
 
 impl Arrow {
-    /// The label with its marks: "INVITE +auth [PCMU] (x5)".
+    /// The label with its marks: `INVITE +auth [PCMU] (x5)`.
     pub fn text(&self) -> String {
         let mut text = self.label.clone();
         for mark in self.marks() {
