@@ -1,14 +1,15 @@
 //! Packets in, an [`Analysis`] out. File, live view and tests all drive this one machine; they differ
 //! only in who fills the batches.
 
-use super::agents::{self, Clocks};
+use super::complete::{Found, complete};
 use super::coverage::{Counted, Coverage, PacketKind};
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
+use super::window::{Past, cost};
 use super::wrapped::Wrappings;
-use super::{Analysis, Closing, Stats, closings, health, icmp, notes, points};
+use super::{Analysis, Closing, closings, icmp, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
-use crate::call::{self, CallIds};
+use crate::call::CallIds;
 use crate::net::{
     self, Carried, Decoded, Defragmenter, Ended, Fragment, Relayed, Sctp, SctpMessage, SctpMessages, Segment,
     StreamData, StreamEvent, Streams, TlsKeys,
@@ -31,30 +32,35 @@ pub struct Options {
     pub sip_ports: Vec<u16>,
     /// Headers that hold the Call-ID of another leg, or one value on all legs of a call, beside the known ones.
     pub leg_headers: Vec<String>,
+    /// What is kept of a batch is copied out of it: a live view keeps a few messages of many packets, and must not hold
+    /// the buffers of all of them.
+    pub copies: bool,
 }
 
 /// Reads packets batch by batch. The result does not depend on how they are cut into batches nor on
 /// the number of threads: pure stages run in parallel, every machine is fed in order.
 pub struct Analyzer {
-    options: Options,
+    pub(super) options: Options,
     defragmenter: Defragmenter,
     streams: Streams,
     sctp: SctpMessages,
     framers: HashMap<u64, Line, RandomState>,
-    ids: CallIds,
+    pub(super) ids: CallIds,
     events: Vec<StreamEvent>,
     framed: Vec<Framed>,
     /// Every packet that came, but those of connections that go on.
-    coverage: Coverage,
+    pub(super) coverage: Coverage,
     /// Connections that go on and carried SIP, by the lower number of their streams.
     with_sip: HashSet<u64, RandomState>,
-    sealed: Sealed,
-    wrappings: Wrappings,
+    pub(super) sealed: Sealed,
+    pub(super) wrappings: Wrappings,
     /// Messages that capture agents passed on, by position in the analysis.
-    relayed: Vec<(usize, Passed)>,
+    pub(super) relayed: Vec<(usize, Passed)>,
     /// Messages of the last batch, not yet in `analysis`.
-    parsed: Vec<Seen>,
-    analysis: Analysis,
+    pub(super) parsed: Vec<Seen>,
+    pub(super) analysis: Analysis,
+    /// What left memory before the end.
+    pub(super) past: Past,
 }
 
 /// One direction of a stream on its way to messages.
@@ -87,6 +93,7 @@ impl Analyzer {
             relayed: Vec::new(),
             parsed: Vec::new(),
             analysis: Analysis::default(),
+            past: Past::default(),
         }
     }
 
@@ -120,6 +127,14 @@ impl Analyzer {
 
     /// The end of the capture: what waited for more is given up, calls are built.
     pub fn finish(mut self) -> Analysis {
+        self.end();
+        let Self { options, ids, analysis, coverage, sealed, wrappings, relayed, .. } = self;
+        let found = Found { ids, relayed: &relayed, coverage, sealed, wrappings, one_clock: false };
+        complete(analysis, found, &options)
+    }
+
+    /// Nothing follows: what waited for more is given up.
+    pub fn end(&mut self) {
         let mut raws = Vec::new();
         for whole in self.defragmenter.finish(&mut self.analysis.anomalies) {
             self.incomplete(&whole, 0, &mut raws);
@@ -142,41 +157,11 @@ impl Analyzer {
         self.keep(raws);
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
-        agents::number_sendings(&mut self.analysis.seen, &self.relayed);
-        let clocks = Clocks::new(&self.analysis.seen, &self.relayed);
-        let Self { options, mut ids, mut analysis, mut coverage, sealed, wrappings, .. } = self;
-        sealed.judge(&analysis.seen, &options.sip_ports, &mut coverage, &mut analysis.anomalies);
-        analysis.wrappings = wrappings.settle(&mut analysis.seen);
-        if let Some(anew) = points::compare(&mut analysis) {
-            ids = anew;
-        }
-        let end = analysis.last.unwrap_or_default();
-        let call_ids = ids.len() as u64;
-        let mut groups = call::group_messages(&analysis.seen, ids);
-        for group in &mut groups {
-            notes::cap(group, &analysis.seen, &mut analysis.anomalies);
-        }
-        let seen = &analysis.seen;
-        let (calls, counted) = rayon::join(
-            || groups.par_iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect::<Vec<_>>(),
-            || Stats::of_messages(seen),
-        );
-        let packets = analysis.stats.packets;
-        analysis.stats = Stats { packets, call_ids, coverage, ..counted };
-        analysis.stats.count_calls(&calls);
-        analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
-        analysis.calls = calls;
-        health::complete(&mut analysis);
-        notes::oversized(&mut analysis);
-        notes::repairs(&mut analysis);
-        icmp::assign(&mut analysis);
-        closings::keep_sip(&mut analysis);
-        analysis
     }
 
     /// The ordered stage: fragments and segments become messages. `numbers`: as [`Wrappings::take_in`] gives.
     fn transport(&mut self, batch: &Batch, item: Item<'_>, numbers: &[u16], raws: &mut Vec<Raw>) {
-        let before = raws.len();
+        let (before, copies) = (raws.len(), self.options.copies);
         let meta = match item {
             Item::Sip(mut raw) => {
                 raw.wrapped = usize::from(raw.wrapped).checked_sub(1).map_or(0, |at| numbers[at]);
@@ -190,7 +175,7 @@ impl Analyzer {
                 return;
             }
             Item::Sctp(meta, packet) => {
-                let share = |part: &[u8]| batch.share(&meta, part);
+                let share = |part: &[u8]| if copies { Bytes::copy_from_slice(part) } else { batch.share(&meta, part) };
                 let kind = self.sctp(meta.frame, meta.time, meta.interface, &packet, raws, &share);
                 self.coverage.add(kind, meta.frame);
                 meta
@@ -200,7 +185,7 @@ impl Analyzer {
                 meta
             }
             Item::Segment(meta, segment) => {
-                let share = |part: &[u8]| batch.share(&meta, part);
+                let share = |part: &[u8]| if copies { Bytes::copy_from_slice(part) } else { batch.share(&meta, part) };
                 self.segment(meta.frame, meta.time, &segment, raws, &share);
                 meta
             }
@@ -454,7 +439,12 @@ impl Analyzer {
     }
 
     /// Parses in parallel; meanwhile the messages parsed before are filed, which goes in order.
-    fn keep(&mut self, raws: Vec<Raw>) {
+    fn keep(&mut self, mut raws: Vec<Raw>) {
+        if self.options.copies {
+            for raw in &mut raws {
+                raw.bytes = Bytes::copy_from_slice(&raw.bytes);
+            }
+        }
         let parsed = std::mem::take(&mut self.parsed);
         let start = self.analysis.seen.len() + parsed.len();
         for (at, raw) in raws.iter().enumerate() {
@@ -463,7 +453,7 @@ impl Analyzer {
         (self.parsed, ()) = rayon::join(|| raws.into_par_iter().map(Raw::parse).collect(), || self.file(parsed));
     }
 
-    fn file(&mut self, parsed: Vec<Seen>) {
+    pub(super) fn file(&mut self, parsed: Vec<Seen>) {
         for seen in parsed {
             if self.analysis.seen.len() >= limits::MESSAGES {
                 let text = "more SIP messages than one analysis holds; the rest was left out";
@@ -483,6 +473,7 @@ impl Analyzer {
                 }
             }
             self.ids.push(Idx::new(self.analysis.seen.len()), &seen);
+            self.past.held += cost(&seen);
             self.analysis.seen.push(seen);
         }
     }

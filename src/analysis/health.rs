@@ -6,7 +6,7 @@
 
 use super::Analysis;
 use super::population::{Duty, Population, Tally, Way};
-use crate::base::Connection;
+use crate::base::{Connection, limits};
 use crate::session::{Seen, Sending};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
@@ -66,6 +66,13 @@ impl Health {
         let unseen = self.unseen.entry(Way::of(connection)).or_default();
         unseen.gaps += 1;
         unseen.bytes = unseen.bytes.saturating_add(bytes);
+    }
+
+    /// Starts to count gaps anew when there are too many ways to count them by.
+    pub(super) fn forget_some(&mut self) {
+        if self.unseen.len() > limits::TCP_CONNECTIONS {
+            self.unseen.clear();
+        }
     }
 
     /// Whether the capture is known to have lost packets.

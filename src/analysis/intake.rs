@@ -21,7 +21,7 @@ pub(super) enum Item<'a> {
 
 /// A SIP message before parsing.
 pub(super) struct Raw {
-    bytes: Bytes,
+    pub(super) bytes: Bytes,
     pub(super) frames: Frames,
     pub(super) time: Timestamp,
     connection: Connection,

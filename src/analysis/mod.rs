@@ -3,6 +3,7 @@
 mod agents;
 mod analyzer;
 mod closings;
+mod complete;
 mod coverage;
 mod health;
 mod icmp;
@@ -15,6 +16,7 @@ mod remarks;
 mod sealed;
 mod stats;
 mod timings;
+mod window;
 mod wrapped;
 
 pub use crate::net::{Ending, RsaKey};

@@ -1,7 +1,7 @@
 //! Counts over the whole capture.
 
 use super::coverage::Coverage;
-use crate::base::Transport;
+use crate::base::{Transport, limits};
 use crate::call::Call;
 use crate::session::{CopyKind, Seen};
 use crate::sip::{Facts, Method};
@@ -86,6 +86,30 @@ impl Stats {
                     CopyKind::Retransmission => self.retransmissions += 1,
                     CopyKind::CapturedTwice => self.captured_twice += 1,
                 }
+            }
+        }
+    }
+
+    /// Adds what was counted of other messages and calls; packets are counted elsewhere.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.malformed += other.malformed;
+        self.retransmissions += other.retransmissions;
+        self.captured_twice += other.captured_twice;
+        self.call_ids += other.call_ids;
+        self.transactions += other.transactions;
+        self.dialogs += other.dialogs;
+        other.transports.iter().for_each(|(of, n)| *self.transports.entry(*of).or_default() += n);
+        other.responses.iter().for_each(|(of, n)| *self.responses.entry(*of).or_default() += n);
+        for (of, n) in &other.requests {
+            if self.requests.len() < limits::METHODS || self.requests.contains_key(of) {
+                *self.requests.entry(of.clone()).or_default() += n;
+            }
+        }
+        for (pair, [up, down]) in &other.directions {
+            if self.directions.len() < limits::ADDRESS_PAIRS || self.directions.contains_key(pair) {
+                let ours = self.directions.entry(*pair).or_default();
+                *ours = [ours[0] + up, ours[1] + down];
             }
         }
     }

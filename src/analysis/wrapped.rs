@@ -18,7 +18,7 @@ pub struct Wrapping {
 }
 
 /// Numbers for ways of wrapping, from 1; 0 is none at all.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Wrappings {
     all: Vec<Encapsulation>,
     numbers: HashMap<Encapsulation, u16, RandomState>,

@@ -78,3 +78,18 @@ pub const LEGS_OF_AN_IDENTIFIER: usize = 8;
 pub const LEGS_OF_A_CALL: usize = 32;
 /// Bytes of a callflow.toml; a project with a thousand expectations has some 100 KiB.
 pub const CONFIG_BYTES: usize = 1 << 20;
+/// Bytes that a message takes beside its text while its call is judged: the message, its copy, its share of transactions,
+/// dialogs, facts and flows; rather too high, as half of a limit is kept for what is looked at beside it.
+pub const MESSAGE_COST: usize = 6 << 10;
+/// Calls that a live view remembers to be over, 8 bytes each: what comes late for them is no new call.
+pub const FORGOTTEN_CALLS: usize = 65_536;
+/// Names of methods that are counted over the time of a live view; there are fourteen, and inventions.
+pub const METHODS: usize = 1024;
+/// Pairs of hosts whose messages are counted over the time of a live view.
+pub const ADDRESS_PAIRS: usize = 65_536;
+/// Batches of packets between the threads that capture and the one that looks at them.
+pub const WAITING_BATCHES: usize = 256;
+/// Calls that a live view keeps open, whatever room there is: each look goes over all of them.
+pub const OPEN_CALLS: usize = 200_000;
+/// Findings about the traffic as a whole that a live view tells.
+pub const FINDINGS_OF_CAPTURE: usize = 10_000;
