@@ -4,6 +4,10 @@
 //! on each side (RFC 3261 6). So flows and rules look at legs alone, and only then the legs that
 //! [`crate::call::Ties`] ties together become one call, with everything that was found about them.
 
+mod watch;
+
+pub use watch::{News, Watch};
+
 use crate::analysis::Analysis;
 use crate::call::{self, Call, Places, Related, Ties};
 use crate::flow::{FlowMatch, Missing, Special};
