@@ -28,6 +28,14 @@ pub enum Error {
         /// As the user gave it.
         path: PathBuf,
     },
+    /// An interface cannot be listened on.
+    #[error("{name}: {why}")]
+    Device {
+        /// As the user gave it.
+        name: String,
+        /// libpcap's words, and what to do.
+        why: String,
+    },
     /// A packet filter that libpcap does not accept.
     #[error("filter '{expression}': {why}")]
     Filter {

@@ -154,9 +154,23 @@ fn compile(expression: &str, link: LinkType) -> Result<BpfProgram, pcap::Error> 
     if !names_ports(expression) {
         return Ok(plain);
     }
+    Ok(capture.compile(&widened(expression), true).unwrap_or(plain))
+}
+
+/// `expression`, and fragments that have no ports.
+fn widened(expression: &str) -> String {
     // Fragments last: `vlan` and `mpls` move the offsets of all that follows them.
-    let wider = format!("({expression}) or {FRAGMENTS}");
-    Ok(capture.compile(&wider, true).unwrap_or(plain))
+    format!("({expression}) or {FRAGMENTS}")
+}
+
+/// Has the kernel filter what `device` captures, as [`Filtered`] does with a file.
+pub(super) fn set(device: &mut Capture<pcap::Active>, expression: &str) -> Result<(), Error> {
+    let refused = |why: &pcap::Error| Error::Filter { expression: expression.to_owned(), why: reason(why) };
+    device.filter(expression, true).map_err(|why| refused(&why))?;
+    if names_ports(expression) && device.filter(&widened(expression), true).is_err() {
+        device.filter(expression, true).map_err(|why| refused(&why))?;
+    }
+    Ok(())
 }
 
 /// Whether `expression` looks behind the IP header for something that only first fragments have.
@@ -181,7 +195,7 @@ fn data_link_type(link: LinkType) -> Linktype {
 }
 
 /// libpcap's words alone.
-fn reason(error: &pcap::Error) -> String {
+pub(super) fn reason(error: &pcap::Error) -> String {
     match error {
         pcap::Error::PcapError(words) => words.clone(),
         other => other.to_string(),

@@ -1,4 +1,5 @@
-//! Reads captures: pcap, pcapng, snoop and Network Monitor, mapped, compressed or piped, one or many as one.
+//! Reads captures: pcap, pcapng, snoop and Network Monitor, mapped, compressed or piped, one or many as one;
+//! and listens on interfaces.
 //!
 //! The only module that names pcap and pcap-parser. It cuts files into packets and does not look
 //! into them. What is odd in a file becomes an [`Anomaly`](crate::base::Anomaly), and every whole
@@ -12,6 +13,7 @@ mod follow;
 mod input;
 mod interface;
 mod link;
+mod live;
 mod map;
 mod merge;
 mod names;
@@ -29,6 +31,7 @@ pub use file::CaptureFile;
 pub use filter::Filtered;
 pub use folder::expand;
 pub use link::link_type_name;
+pub use live::{Heard, Live, Settings, interfaces};
 pub use merge::{Merged, Opened, open};
 pub use names::Names;
 pub use write::{Container, Frame, Writer};
@@ -81,7 +84,7 @@ pub enum More {
 pub struct CaptureInfo {
     /// As given; files found in a folder with the folder before them.
     pub path: String,
-    /// `pcap`, `pcapng`, `snoop` or `netmon`.
+    /// `pcap`, `pcapng`, `snoop` or `netmon`; `live` of an interface.
     pub format: &'static str,
     /// Packets read.
     pub packets: u64,
