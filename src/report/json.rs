@@ -6,10 +6,11 @@ use super::json_call::{
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
 use super::json_layout::{Document, Line};
 use super::json_metrics::{MetricsView, TimingsView, millis};
-use super::{Format, Report, Style, time, words};
-use crate::analysis::{CallView, Metrics, Timings, response_time};
+use super::{Counts, Format, Report, Style, time, words};
+use crate::analysis::{Analysis, CallView, Metrics, Timings, response_time};
 use crate::base::Idx;
 use crate::call::Participant;
+use crate::capture::CaptureInfo;
 use crate::flow::{FlowMatch, Missing, Special};
 use crate::rules::{Finding, MissingMessage};
 use crate::session::{CopyKind, MessageNo};
@@ -66,6 +67,55 @@ impl Format for Ndjson {
         let input = input_view(report.analysis);
         write_line("summary", &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), input }, out)
     }
+}
+
+/// The line of a call that ended while people watch. `number` gives calls their numbers over the whole watch, from 0;
+/// `findings` are those of its findings that were told.
+pub fn write_call(
+    report: &Report<'_>,
+    call: usize,
+    number: impl Fn(usize) -> usize,
+    findings: &[usize],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut told = call_view(report, report.analysis.view(call));
+    (told.id, told.findings) = (number(call) + 1, findings);
+    told.related.iter_mut().for_each(|related| related.call = number(related.call - 1) + 1);
+    write_line("call", &told, out)
+}
+
+/// The lines of findings, by position, as [`write_call`] numbers calls.
+pub fn write_findings(
+    report: &Report<'_>,
+    findings: &[usize],
+    number: impl Fn(usize) -> usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let prints = fingerprint::of_all(report.analysis, report.flows, report.all_findings);
+    findings.iter().try_for_each(|at| {
+        let mut told = finding_view(report, &prints, *at);
+        told.call = told.call.map(|call| number(call - 1) + 1);
+        write_line("finding", &told, out)
+    })
+}
+
+/// The lines that end a watch: what was listened to, and the counts of all of it.
+pub fn write_end(
+    captures: &[CaptureInfo],
+    analysis: &Analysis,
+    calls: usize,
+    counts: Counts,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    for capture in captures {
+        write_line("capture", &capture_view(capture), out)?;
+    }
+    let Counts { error, warning, info, open } = counts;
+    let counts = CountsView { calls, error, warning, info, open };
+    write_line("summary", &Summary { version: VERSION, tool: TOOL, counts, input: input_view(analysis) }, out)
 }
 
 /// What does not depend on calls, and the metrics: `callflow stats --format json`.

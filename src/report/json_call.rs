@@ -77,7 +77,7 @@ fn evidence(tie: &Tie) -> Vec<String> {
 /// Another call that may be more of the same.
 #[derive(serde::Serialize)]
 pub(super) struct RelatedView {
-    call: usize,
+    pub(super) call: usize,
     confidence: u8,
     rivalled: bool,
     evidence: Vec<String>,

@@ -18,6 +18,7 @@ mod json_layout;
 mod json_metrics;
 mod junit;
 pub mod ladder;
+pub mod live;
 mod markdown;
 mod narrate;
 #[cfg(feature = "parquet")]
@@ -42,7 +43,7 @@ pub use baseline::{Baseline, Entry, Ledger};
 pub use csv::Csv;
 pub use fingerprint::Fingerprint;
 pub use html::Html;
-pub use json::{Json, Ndjson, write_document};
+pub use json::{Json, Ndjson, write_call, write_document, write_end, write_findings};
 pub use narrate::narrative;
 pub use run::{Gate, Run};
 pub use style::{Paint, Style, count, shorten};
