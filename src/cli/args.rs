@@ -1,7 +1,9 @@
 //! The command line: what may be typed, and what it means.
 
+mod live;
 mod shared;
 
+pub(super) use live::*;
 pub(super) use shared::*;
 
 use super::config::Config;
@@ -47,6 +49,12 @@ Examples:
   callflow check --keylog keys.txt --bpf 'port 5061' capture.pcapng
   ssh gateway tcpdump -U -w - port 5060 | callflow check -";
 
+const LIVE_EXAMPLES: &str = "\
+Examples:
+  callflow live -i eth0
+  callflow live -i eth0 -i eth1 --format ndjson 'port 5060'
+  ssh gateway tcpdump -U -w - port 5060 | callflow live -";
+
 const LADDER_EXAMPLES: &str = "\
 Examples:
   callflow ladder capture.pcap --call 3
@@ -77,6 +85,11 @@ pub(super) enum Command {
     /// apart and never fails the check.
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
+    /// Sniff on interfaces; calls are printed as they end, findings the moment they are certain.
+    ///
+    /// Ends with Ctrl-C or SIGTERM, with a summary and an exit code as `check` has it.
+    #[command(after_help = LIVE_EXAMPLES)]
+    Live(LiveArgs),
     /// One line per call: who, when, how it ended, which flow, what is wrong.
     Calls(ListArgs),
     /// Draw the ladder diagram of calls, with what is missing as dashed arrows.
@@ -119,17 +132,18 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// What a command that reads captures was given.
-    pub(super) fn input_mut(&mut self) -> Option<&mut InputArgs> {
+    /// What a command that reads packets was told of them.
+    pub(super) fn known_mut(&mut self) -> Option<&mut KnownArgs> {
         match self {
-            Self::Check(args) => Some(&mut args.input),
-            Self::Calls(args) => Some(&mut args.input),
-            Self::Ladder(args) => Some(&mut args.input),
-            Self::Show(args) => Some(&mut args.input),
-            Self::Stats(args) => Some(&mut args.input),
-            Self::Learn(args) => Some(&mut args.input),
-            Self::Diff(args) => Some(&mut args.input),
-            Self::Export(args) => Some(&mut args.input),
+            Self::Check(args) => Some(&mut args.input.known),
+            Self::Live(args) => Some(&mut args.known),
+            Self::Calls(args) => Some(&mut args.input.known),
+            Self::Ladder(args) => Some(&mut args.input.known),
+            Self::Show(args) => Some(&mut args.input.known),
+            Self::Stats(args) => Some(&mut args.input.known),
+            Self::Learn(args) => Some(&mut args.input.known),
+            Self::Diff(args) => Some(&mut args.input.known),
+            Self::Export(args) => Some(&mut args.input.known),
             Self::Explain(_)
             | Self::Rules(_)
             | Self::Flows(_)

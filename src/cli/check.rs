@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop> {
     // Wrong names are told before a long file is read.
     let expected =
-        args.gate.expect.as_deref().map(|name| catalog::flow_name(name, &args.input.flow_file)).transpose()?;
+        args.gate.expect.as_deref().map(|name| catalog::flow_name(name, &args.input.known.flow_file)).transpose()?;
     args.select.rule.iter().try_for_each(|name| select::rule_code(name).map(drop))?;
     let mut reports = Reports::open(args, screen)?;
     let mut status = Status::Clean;
@@ -27,8 +27,8 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
         let report = report.deviating(deviations);
         let judged = judge(&args.gate, expected, &report, &outcome);
         reports.add(&report, &outcome.troubles, judged == Status::Clean)?;
-        let run = ProjectRun { flow_files: &args.input.flow_file, report: &report };
-        let as_expected = args.input.project.is_as_expected(run, args.input.voice == Voice::Verbose)?;
+        let run = ProjectRun { flow_files: &args.input.known.flow_file, report: &report };
+        let as_expected = args.input.known.project.is_as_expected(run, args.input.known.voice == Voice::Verbose)?;
         let earned = if as_expected { judged } else { judged.and(Status::Findings) };
         calls += report.call_count();
         status = status.and(earned);

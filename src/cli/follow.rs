@@ -34,7 +34,7 @@ pub(super) fn open(files: &[PathBuf], voice: Voice) -> Result<Opened, Error> {
 }
 
 /// A flag that the first Ctrl-C or SIGTERM sets; the second one ends the program as always.
-fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+pub(super) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     /// What shells give for a program that was interrupted.
     const INTERRUPTED: i32 = 130;
     let stop = Arc::new(AtomicBool::new(false));

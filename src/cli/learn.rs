@@ -35,7 +35,7 @@ pub(super) fn learn(args: &LearnArgs, screen: ScreenArgs) -> Result<Status, Stop
     let optional = text.lines().filter(|line| line.trim() == "optional {").count();
     let varied =
         if optional > 0 { format!(", {} of which only some have", count(optional, "part")) } else { String::new() };
-    if args.input.voice == Voice::Quiet {
+    if args.input.known.voice == Voice::Quiet {
         return Ok(if outcome.unread { Status::Unread } else { Status::Clean });
     }
     say(&format_args!("{}: learned from {}{varied}", args.name, count(views.len(), "call")));

@@ -1,6 +1,8 @@
 //! `calls`, `show` and `stats`: what was seen, without judging the run by it.
 
-use super::args::{ExplainArgs, InputArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, ShowFormat, StatsArgs};
+use super::args::{
+    ExplainArgs, InputArgs, KnownArgs, ListArgs, ScreenArgs, SelectArgs, ShowArgs, ShowFormat, StatsArgs,
+};
 use super::output::Output;
 use super::pipeline::Outcome;
 use super::{Status, Stop, output, pipeline, say, select};
@@ -58,13 +60,13 @@ pub(super) fn show(args: &ShowArgs, screen: ScreenArgs) -> Result<Status, Stop> 
 
 /// Runs `callflow explain FILE`: each call as a story, and the findings in short.
 pub(super) fn stories(args: &ExplainArgs, screen: ScreenArgs) -> Result<Status, Stop> {
-    let input = InputArgs {
-        files: vec![args.topic.clone().into()],
+    let known = KnownArgs {
         keylog: args.keylog.clone(),
         project: Arc::clone(&args.project),
         voice: args.voice,
-        ..InputArgs::default()
+        ..KnownArgs::default()
     };
+    let input = InputArgs { files: vec![args.topic.clone().into()], known, ..InputArgs::default() };
     let select = SelectArgs { calls: args.calls.clone(), ..SelectArgs::default() };
     for_each(&input, &select, None, screen, |report, output| {
         for (at, view) in report.calls().enumerate() {

@@ -10,6 +10,7 @@ mod follow;
 mod ladder;
 mod learn;
 mod list;
+mod live;
 mod output;
 mod pipeline;
 mod reports;
@@ -122,8 +123,8 @@ fn with_config(cli: &Cli, line: clap::Command, args: &[OsString]) -> Status {
         Err(error) => return refuse(&error),
     };
     let voice = cli.screen.voice();
-    if let Some(input) = cli.command.input_mut() {
-        (input.project, input.voice) = (Arc::clone(&config), voice);
+    if let Some(known) = cli.command.known_mut() {
+        (known.project, known.voice) = (Arc::clone(&config), voice);
     } else if let Command::Explain(args) = &mut cli.command {
         (args.project, args.voice) = (Arc::clone(&config), voice);
     }
@@ -133,6 +134,7 @@ fn with_config(cli: &Cli, line: clap::Command, args: &[OsString]) -> Status {
 fn command(cli: &Cli, config: &Config, line: clap::Command) -> Status {
     let result = match &cli.command {
         Command::Check(args) => check::check(args, cli.screen),
+        Command::Live(args) => live::live(args, cli.screen),
         Command::Calls(args) => list::calls(args, cli.screen),
         Command::Ladder(args) => ladder::ladder(args, cli.screen),
         Command::Show(args) => list::show(args, cli.screen),

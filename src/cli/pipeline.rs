@@ -1,6 +1,6 @@
 //! From files to findings: opens the source, feeds the analyzer, compares and judges.
 
-use super::args::{InputArgs, Voice};
+use super::args::{InputArgs, KnownArgs, Voice};
 use super::config::Found;
 use super::{Stop, follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
@@ -52,7 +52,7 @@ pub(super) fn refuse_each(input: &InputArgs, command: &str) -> Result<(), Error>
 
 /// Reads `files` as one capture and judges it. Whatever can be read is; what cannot is said.
 pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
-    match input.threads {
+    match input.known.threads {
         None => analyse(input, files),
         Some(threads) => rayon::ThreadPoolBuilder::new()
             .num_threads(threads.into())
@@ -63,29 +63,16 @@ pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error
 }
 
 fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
-    let key_log = match &input.keylog {
-        None => Vec::new(),
-        Some(path) => {
-            std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))?
-        }
-    };
-    let knowledge = Knowledge {
-        passwords: input.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default(),
-        settings: input.project.rules.clone(),
-    };
-    let catalog = catalog(&input.flow_file)?;
-    let rsa_keys = input.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
-    let mut names = input.names.as_deref().map(names).transpose()?.unwrap_or_default();
-    input.project.name(&mut names);
-    let opened = if input.follow { follow::open(files, input.voice)? } else { capture::open(files) };
+    let known = &input.known;
+    let mut judge = Judge::new(known)?;
+    let mut analyzer = Analyzer::new(options(known)?);
+    let opened = if input.follow { follow::open(files, known.voice)? } else { capture::open(files) };
     let mut troubles: Vec<String> = opened.errors.iter().map(ToString::to_string).collect();
     for trouble in &troubles {
         say(trouble);
     }
     let mut source = filtered(input, opened.source)?;
-    let (sip_ports, leg_headers) = (input.decode_as.clone(), input.leg_header.clone());
-    let mut analyzer = Analyzer::new(Options { key_log, rsa_keys, sip_ports, leg_headers });
-    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files, input.voice)));
+    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files, known.voice)));
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
     analysis.remarks =
@@ -93,36 +80,75 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let captures = source.captures().to_vec();
     analysis.health.dropped = captures.iter().fold(0, |sum, capture| sum.saturating_add(capture.drops));
     // The user's names go before those of the capture.
-    source.names().iter().for_each(|(address, name)| names.add(address, name));
-    analysis.names = names;
+    source.names().iter().for_each(|(address, name)| judge.names.add(address, name));
     analysis.name_points(|point| label(&captures, source.point(point)));
     for (at, point) in analysis.points.iter_mut().enumerate() {
         point.capture = source.point(at as u32).0;
     }
     let unread = !troubles.is_empty()
         || captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
-    let flows = flow::match_all_with(catalog, &analysis);
-    let mut findings = rules::check_with(&analysis, &flows, &knowledge);
-    for finding in &mut findings {
-        for text in [&mut finding.summary, &mut finding.detail] {
-            if let Cow::Owned(told) = analysis.names.annotate(text) {
-                *text = told;
-            }
-        }
-    }
-    let Story { analysis, flows, mut findings } = story::tell(analysis, flows, findings);
-    let verbose = input.voice == Voice::Verbose;
+    let Story { analysis, flows, mut findings } = judge.judge(analysis);
+    let verbose = known.voice == Voice::Verbose;
     let found = Found { analysis: &analysis, flows: &flows, findings: &mut findings };
-    input.project.mark(&captures, found, verbose);
+    known.project.mark(&captures, found, verbose);
     if verbose {
-        tell(input, &captures, &analysis, &flows, &findings);
+        tell(known, &captures, &analysis, &flows, &findings);
     }
     Ok(Outcome { captures, analysis, flows, findings, unread, troubles })
 }
 
+/// What the user says of the traffic, as the analyzer wants it.
+pub(super) fn options(known: &KnownArgs) -> Result<Options, Error> {
+    let key_log = match &known.keylog {
+        None => Vec::new(),
+        Some(path) => {
+            std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))?
+        }
+    };
+    let rsa_keys = known.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    let (sip_ports, leg_headers) = (known.decode_as.clone(), known.leg_header.clone());
+    Ok(Options { key_log, rsa_keys, sip_ports, leg_headers, copies: false })
+}
+
+/// Compares and judges analyses: the same for files and for what is going on.
+pub(super) struct Judge {
+    catalog: &'static Catalog,
+    knowledge: Knowledge,
+    names: Names,
+}
+
+impl Judge {
+    /// With the files that the user names.
+    pub(super) fn new(known: &KnownArgs) -> Result<Self, Error> {
+        let passwords = known.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default();
+        let mut names = known.names.as_deref().map(names).transpose()?.unwrap_or_default();
+        known.project.name(&mut names);
+        Ok(Self {
+            knowledge: Knowledge { passwords, settings: known.project.rules.clone() },
+            catalog: catalog(&known.flow_file)?,
+            names,
+        })
+    }
+
+    /// The calls of an analysis, compared with the flows and judged by the rules.
+    pub(super) fn judge(&self, mut analysis: Analysis) -> Story {
+        analysis.names = self.names.clone();
+        let flows = flow::match_all_with(self.catalog, &analysis);
+        let mut findings = rules::check_with(&analysis, &flows, &self.knowledge);
+        for finding in &mut findings {
+            for text in [&mut finding.summary, &mut finding.detail] {
+                if let Cow::Owned(told) = analysis.names.annotate(text) {
+                    *text = told;
+                }
+            }
+        }
+        story::tell(analysis, flows, findings)
+    }
+}
+
 /// What `--verbose` says: what was read, and what every stage made of it, in counts; times would differ from run to run.
-fn tell(input: &InputArgs, captures: &[CaptureInfo], analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) {
-    match &input.project.file {
+fn tell(known: &KnownArgs, captures: &[CaptureInfo], analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) {
+    match &known.project.file {
         Some(file) => say(&format_args!("configuration: {}", file.display())),
         None => say(&"configuration: none"),
     }

@@ -57,7 +57,7 @@ impl Reports {
         Ok(Self {
             sinks,
             further: false,
-            brief: main.format == "text" && args.input.voice == Voice::Quiet,
+            brief: main.format == "text" && args.input.known.voice == Voice::Quiet,
             run,
             ledger: Ledger::new(known, gate.fail_on == FailOn::Info),
             strict: gate.strict_baseline,

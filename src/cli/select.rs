@@ -14,7 +14,7 @@ pub(super) fn select(args: &SelectArgs, input: &InputArgs, outcome: &Outcome) ->
     let rules = args.rule.iter().map(|name| rule_code(name)).collect::<Result<Vec<_>, _>>()?;
     let mut tests = tests(args, outcome, &rules)?;
     if let Some(name) = &args.flow {
-        let name = super::catalog::flow_name(name, &input.flow_file)?;
+        let name = super::catalog::flow_name(name, &input.known.flow_file)?;
         tests.push(Box::new(move |view| {
             outcome.flows.get(view.number).is_some_and(|flow| flow.follows(name).is_some())
         }));

@@ -94,9 +94,8 @@ pub fn write_findings(
     if findings.is_empty() {
         return Ok(());
     }
-    let prints = fingerprint::of_all(report.analysis, report.flows, report.all_findings);
     findings.iter().try_for_each(|at| {
-        let mut told = finding_view(report, &prints, *at);
+        let mut told = finding_view(report, *at);
         told.call = told.call.map(|call| number(call - 1) + 1);
         write_line("finding", &told, out)
     })
@@ -108,13 +107,14 @@ pub fn write_end(
     analysis: &Analysis,
     calls: usize,
     counts: Counts,
+    ignored: usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     for capture in captures {
         write_line("capture", &capture_view(capture), out)?;
     }
     let Counts { error, warning, info, open } = counts;
-    let counts = CountsView { calls, error, warning, info, open };
+    let counts = CountsView { calls, error, warning, info, open, known: 0, ignored };
     write_line("summary", &Summary { version: VERSION, tool: TOOL, counts, input: input_view(analysis) }, out)
 }
 

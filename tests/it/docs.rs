@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "check",
+    "live",
     "calls",
     "ladder",
     "show",
@@ -99,7 +100,8 @@ fn usage_gives_each_option_to_the_commands_that_have_it() {
     let usage = read("docs/usage.md");
     let mut told: BTreeMap<&str, BTreeSet<String>> =
         COMMANDS.iter().map(|command| (*command, BTreeSet::new())).collect();
-    let sections: [(&str, &[&str]); 3] = [
+    let sections: [(&str, &[&str]); 4] = [
+        ("### Live", &["live"]),
         ("### Input", &["check", "calls", "ladder", "show", "stats", "learn", "diff", "export"]),
         ("### Selection", &["check", "calls", "ladder", "show", "learn", "export"]),
         ("### Verdict", &["check"]),
@@ -224,7 +226,22 @@ fn commands_in_code_blocks_work() {
                     _ => {}
                 }
             }
-            let output = callflow(&args.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+            // Listening takes rights and hears what is none of a test's business: only whether the words are understood
+            // is tried, on an interface that there is not.
+            let listens = args[0] == "live" && !args.contains(&"-") && !args.contains(&"--list-interfaces");
+            if listens {
+                assert_eq!(args[1..3], ["-i", "eth0"], "the test knows which interface to take away");
+                args[2] = "no-such-interface0";
+                let told = String::from_utf8(callflow(&args).stderr).unwrap();
+                assert!(
+                    told.contains("no interface 'no-such-interface0'"),
+                    "{}: callflow {example}: {told}",
+                    page.display()
+                );
+                continue;
+            }
+            let output = callflow(&args);
             let told = String::from_utf8_lossy(&output.stderr);
             // Folders of somebody else's project are not here; what is here must be readable and not empty.
             let fits = if example.contains("testdata") {

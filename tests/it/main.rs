@@ -28,6 +28,7 @@ mod formats;
 mod hostile;
 mod ladders;
 mod legs;
+mod live;
 mod matrix;
 mod messages;
 mod model;

@@ -37,6 +37,17 @@ pub(in crate::cli) struct InputArgs {
     /// Fragments and VLAN tags do not hide a port; whoever names vlan gets libpcap's own meaning of it.
     #[arg(long, value_name = "EXPR")]
     pub(in crate::cli) bpf: Option<String>,
+    /// Count a capture whose last record is cut as not read in full (exit code 3).
+    #[arg(long)]
+    pub(in crate::cli) strict: bool,
+    #[command(flatten)]
+    pub(in crate::cli) known: KnownArgs,
+}
+
+/// What the user knows of the traffic, and threads.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Input")]
+pub(in crate::cli) struct KnownArgs {
     /// TLS secrets, in the format of SSLKEYLOGFILE.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) keylog: Option<PathBuf>,
@@ -62,9 +73,6 @@ pub(in crate::cli) struct InputArgs {
     /// A header that holds the Call-ID of another leg, or one value on all legs of a call (X-Call-ID and others are known).
     #[arg(long, value_name = "NAME")]
     pub(in crate::cli) leg_header: Vec<String>,
-    /// Count a capture whose last record is cut as not read in full (exit code 3).
-    #[arg(long)]
-    pub(in crate::cli) strict: bool,
     /// Threads to use; the result does not depend on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(in crate::cli) threads: Option<u16>,
