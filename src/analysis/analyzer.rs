@@ -125,7 +125,8 @@ impl Analyzer {
         self.keep(raws);
     }
 
-    /// The end of the capture: what waited for more is given up, calls are built.
+    /// The end of the capture: what waited for more is given up, calls are built. (Who looked before the end takes
+    /// [`Analyzer::end`] and [`Analyzer::last_look`] instead.)
     pub fn finish(mut self) -> Analysis {
         self.end();
         let Self { options, ids, analysis, coverage, sealed, wrappings, relayed, .. } = self;

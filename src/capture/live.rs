@@ -5,6 +5,7 @@ use super::{CaptureInfo, Maker, More, Names, Source};
 use crate::base::{Anomalies, Batch, Error, LinkType, PacketMeta, Timestamp, limits};
 use bytes::{Bytes, BytesMut};
 use pcap::{Active, Capture, Device};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +81,8 @@ pub struct Live {
     stop: Arc<AtomicBool>,
     running: usize,
     frames: u32,
+    /// Errors that came between packets.
+    failed: VecDeque<Error>,
 }
 
 /// Names of the interfaces there are, with what the system says about them.
@@ -153,11 +156,14 @@ impl Live {
     }
 
     fn new(events: Receiver<Event>, running: usize) -> Self {
-        Self { events, told: Vec::new(), stop: Arc::default(), running, frames: 0 }
+        Self { events, told: Vec::new(), stop: Arc::default(), running, frames: 0, failed: VecDeque::new() }
     }
 
     /// What came, or that nothing did within `wait`.
     pub fn next(&mut self, wait: Duration) -> Heard {
+        if let Some(error) = self.failed.pop_front() {
+            return Heard::Failed(error);
+        }
         match self.event(wait) {
             Ok(Some(Event::Packets(number, batch))) => self.gather(number, batch),
             Ok(Some(Event::Failed(error))) => Heard::Failed(error),
@@ -209,10 +215,9 @@ impl Live {
         add(&mut all, number, first, self.told.len() > 1);
         let mut gathered = 1;
         while self.told.len() > 1 && gathered < GATHERED {
-            // An error is met again: its interface has ended, and the others go on.
             match self.event(GATHER) {
                 Ok(Some(Event::Packets(number, batch))) => add(&mut all, number, batch, true),
-                Ok(Some(Event::Failed(error))) => lock(&self.told[0]).anomalies.add(failure(&error)),
+                Ok(Some(Event::Failed(error))) => self.failed.push_back(error),
                 Ok(Some(Event::Ended)) => {}
                 Ok(None) | Err(()) => break,
             }
@@ -228,10 +233,6 @@ impl Live {
         }
         Heard::Packets(all)
     }
-}
-
-fn failure(error: &Error) -> crate::base::Anomaly {
-    crate::base::Anomaly::new(crate::base::AnomalyKind::DamagedFile, 0, 0, error.to_string())
 }
 
 fn add(all: &mut Batch, number: usize, batch: Batch, is_one_of_several: bool) {
