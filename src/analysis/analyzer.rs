@@ -125,10 +125,17 @@ impl Analyzer {
         self.keep(raws);
     }
 
+    /// The messages that the last batch, or the end, completed.
+    pub fn latest(&self) -> &[Seen] {
+        &self.parsed
+    }
+
     /// The end of the capture: what waited for more is given up, calls are built. (Who looked before the end takes
     /// [`Analyzer::end`] and [`Analyzer::last_look`] instead.)
     pub fn finish(mut self) -> Analysis {
         self.end();
+        let parsed = std::mem::take(&mut self.parsed);
+        self.file(parsed);
         let Self { options, ids, analysis, coverage, sealed, wrappings, relayed, .. } = self;
         let found = Found { ids, relayed: &relayed, coverage, sealed, wrappings, one_clock: false };
         complete(analysis, found, &options)
@@ -156,8 +163,6 @@ impl Analyzer {
             self.sctp_message(message, 0, &mut raws);
         }
         self.keep(raws);
-        let parsed = std::mem::take(&mut self.parsed);
-        self.file(parsed);
     }
 
     /// The ordered stage: fragments and segments become messages. `numbers`: as [`Wrappings::take_in`] gives.

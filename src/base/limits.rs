@@ -89,6 +89,8 @@ pub const METHODS: usize = 1024;
 pub const ADDRESS_PAIRS: usize = 65_536;
 /// Batches of packets between the threads that capture and the one that looks at them.
 pub const WAITING_BATCHES: usize = 256;
+/// The same of a stream: its writer waits as well, so that few are enough.
+pub const WAITING_OF_STREAM: usize = 4;
 /// Calls that a live view keeps open, whatever room there is: each look goes over all of them.
 pub const OPEN_CALLS: usize = 200_000;
 /// Findings about the traffic as a whole that a live view tells.

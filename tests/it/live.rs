@@ -350,7 +350,7 @@ fn an_interface_is_listened_on_and_its_findings_are_those_of_the_messages() {
         return;
     };
     let program = env!("CARGO_BIN_EXE_callflow");
-    let args = ["live", "-i", "lo", "--format", "ndjson", "--count", "8", "--duration", "20", "udp", "port", "35060"];
+    let args = ["live", "-i", "lo", "--format", "ndjson", "--count", "8", "--duration", "60", "udp", "port", "35060"];
     let mut child = net.command(program, &args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();

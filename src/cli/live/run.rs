@@ -1,0 +1,214 @@
+//! One run: from the source through the analyzer to what is shown.
+
+use super::clock::{Clock, clock_on_the_wall};
+use super::show::Show;
+use super::tap::{Pulse, Tap};
+use crate::analysis::{Analyzer, Options};
+use crate::base::{Anomaly, AnomalyKind};
+use crate::capture::{Heard, Live};
+use crate::cli::args::LiveArgs;
+use crate::cli::{Status, Stop, say};
+use crate::report::count;
+use crate::story::{News, Story, Watch};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// How long to wait for packets before the clock is asked.
+const WAIT: Duration = Duration::from_millis(200);
+/// How often to look, unless looking takes long.
+const LOOK: Duration = Duration::from_secs(1);
+/// Of the time, the part that looking may take: the rest is for packets.
+const SHARE: u32 = 3;
+/// One run: from the source through the analyzer to what is shown.
+pub(super) struct Run<'a> {
+    args: &'a LiveArgs,
+    source: Live,
+    analyzer: Analyzer,
+    watch: Watch,
+    taps: Vec<Box<dyn Tap>>,
+    clock: Clock,
+    packets: u64,
+    messages: u64,
+    given_up: u64,
+    unread: bool,
+    /// On a terminal.
+    status: ProgressBar,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(args: &'a LiveArgs, source: Live, options: Options, taps: Vec<Box<dyn Tap>>) -> Self {
+        Self {
+            args,
+            source,
+            analyzer: Analyzer::new(options),
+            watch: Watch::new(),
+            taps,
+            clock: Clock::default(),
+            packets: 0,
+            messages: 0,
+            given_up: 0,
+            unread: false,
+            status: status_line(),
+        }
+    }
+
+    pub(super) fn run(mut self, show: &mut Show<'_>, stop: &AtomicBool) -> Result<Status, Stop> {
+        let start = clock_on_the_wall();
+        let mut looked = start;
+        let mut pause = LOOK;
+        let mut more = true;
+        while more {
+            more = self.take(WAIT);
+            let late = self.args.duration.is_some_and(|seconds| start.elapsed() >= Duration::from_secs(seconds.into()));
+            if stop.load(Ordering::Acquire) || late || self.args.count == Some(self.packets) {
+                break;
+            }
+            if looked.elapsed() >= pause || self.analyzer.held() > self.args.max_memory / 2 {
+                let before = clock_on_the_wall();
+                self.look(show)?;
+                looked = clock_on_the_wall();
+                pause = LOOK.max(looked.duration_since(before) * SHARE);
+                if show.stopped {
+                    break;
+                }
+            }
+        }
+        self.source.stop();
+        // What was captured before the end still counts, but a stream that never ends has to wait in vain.
+        let end = clock_on_the_wall();
+        while more && self.args.count != Some(self.packets) && end.elapsed() < LOOK && self.take(WAIT) {}
+        self.end(show)
+    }
+
+    /// Takes what came; whether there may be more.
+    fn take(&mut self, wait: Duration) -> bool {
+        match self.source.next(wait) {
+            Heard::Packets(mut batch) => {
+                let left = self.args.count.map_or(u64::MAX, |count| count - self.packets);
+                batch.packets.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                self.packets += batch.packets.len() as u64;
+                let keys = self.source.key_log();
+                if !keys.is_empty() {
+                    self.analyzer.add_keys(&keys);
+                }
+                self.clock.hear(&batch);
+                let batch = Arc::new(batch);
+                self.taps.iter_mut().for_each(|tap| tap.packets(&batch));
+                self.analyzer.push(&batch);
+                let messages = self.analyzer.latest();
+                self.taps.iter_mut().for_each(|tap| tap.messages(messages));
+            }
+            Heard::Nothing => {}
+            Heard::Failed(error) => {
+                self.unread = true;
+                self.status.suspend(|| say(&error));
+            }
+            Heard::End => return false,
+        }
+        true
+    }
+
+    fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
+        let now = self.clock.now();
+        let story = show.judge(self.analyzer.look(now));
+        let news = self.watch.hear(&story, now, false, self.args.max_memory / 2);
+        self.messages = story.analysis.stats.messages;
+        self.given_up += news.given_up as u64;
+        self.status.suspend(|| show.tell(&story, &news))?;
+        self.tell_taps(&story, &news);
+        self.analyzer.forget(&story.analysis, |call| !news.over[call]);
+        self.tell_status();
+        Ok(())
+    }
+
+    fn end(mut self, show: &mut Show<'_>) -> Result<Status, Stop> {
+        self.status.finish_and_clear();
+        let captures = self.source.captures();
+        let drops: u64 = captures.iter().map(|capture| capture.drops).sum();
+        let mut note = |text: String| self.analyzer.note(Anomaly::new(AnomalyKind::LimitReached, 0, 0, text));
+        if self.given_up > 0 {
+            note(format!("{} given up to keep below --max-memory", count(self.given_up as usize, "open call")));
+        }
+        if drops > 0 {
+            let text = format!("{} dropped while listening", count(drops as usize, "packet"));
+            self.analyzer.note(Anomaly::new(AnomalyKind::DroppedPackets, 0, 0, text));
+        }
+        self.analyzer.end();
+        let messages = self.analyzer.latest();
+        self.taps.iter_mut().for_each(|tap| tap.messages(messages));
+        let now = self.clock.now();
+        let mut analysis = self.analyzer.last_look(now);
+        analysis.health.dropped = drops;
+        analysis.anomalies.merge(self.source.take_anomalies());
+        let story = show.judge(analysis);
+        let news = self.watch.hear(&story, now, true, usize::MAX);
+        show.tell(&story, &news)?;
+        self.tell_taps(&story, &news);
+        for mut tap in std::mem::take(&mut self.taps) {
+            self.unread |= !tap.end();
+        }
+        show.end(&captures, &story.analysis)?;
+        let unread = self.unread || captures.iter().any(|capture| !capture.complete);
+        let status = show.status();
+        // The program ends here, with threads that may still wait for a stream.
+        std::mem::forget(self.source);
+        Ok(if unread { status.and(Status::Unread) } else { status })
+    }
+
+    fn tell_taps(&mut self, story: &Story, news: &News) {
+        if self.taps.is_empty() {
+            return;
+        }
+        let pulse = self.pulse();
+        for tap in &mut self.taps {
+            tap.news(story, news);
+            tap.pulse(&pulse);
+            for trouble in tap.troubles() {
+                self.status.suspend(|| say(&trouble));
+            }
+        }
+    }
+
+    fn pulse(&self) -> Pulse {
+        Pulse {
+            packets: self.packets,
+            messages: self.messages,
+            open: self.watch.open(),
+            given_up: self.given_up,
+            held: self.analyzer.held(),
+            captures: self.source.captures(),
+        }
+    }
+
+    fn tell_status(&self) {
+        if self.status.is_hidden() {
+            return;
+        }
+        let pulse = self.pulse();
+        let given_up = if pulse.given_up > 0 { format!(", {} given up", pulse.given_up) } else { String::new() };
+        self.status.set_message(format!(
+            "{}, {}, {} open in {} MiB{given_up}, {} dropped",
+            count(pulse.packets as usize, "packet"),
+            count(pulse.messages as usize, "SIP message"),
+            count(pulse.open, "call"),
+            pulse.held >> 20,
+            pulse.drops(),
+        ));
+        self.status.tick();
+    }
+}
+
+/// A line at the bottom of a terminal.
+fn status_line() -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let line = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        line.set_style(style);
+    }
+    line
+}
