@@ -369,6 +369,10 @@ fn follow_up(view: CallView<'_>, after: MessageNo) -> Judgement {
     if watched < timer::T1 {
         return undetermined("the capture ends right after it fell due");
     }
+    if let Some(response) = acted_unseen(view, after) {
+        let evidence = format!("a request of its receiver is not in the capture, but was answered (frame {response})");
+        return not_captured(evidence);
+    }
     let owed = Owed { connection: seen.connection.reversed(), after, duty: None };
     if let Some(judgement) = owed.by_numbers(view).filter(|judgement| judgement.cause == Cause::NotCaptured) {
         return judgement;
@@ -387,6 +391,17 @@ fn follow_up(view: CallView<'_>, after: MessageNo) -> Judgement {
         Some(loss) => open(format!("but the capture lacks packets: {loss}")),
         None => proved(Cause::NotSent, evidence),
     }
+}
+
+/// The frame of a response to a request that the receiver of `after` sent later, and that the capture lacks: it did
+/// act, so that what seems missing may be that request.
+fn acted_unseen(view: CallView<'_>, after: MessageNo) -> Option<u32> {
+    let (seen, idx) = (view.seen(after), view.call.message(after).transaction?);
+    let unseen = |t: &&Transaction| {
+        let theirs = t.connection.src.ip == seen.connection.dst.ip && t.connection.dst.ip == seen.connection.src.ip;
+        theirs && t.request.is_none() && t.messages.first().is_some_and(|no| *no > after)
+    };
+    near(view, idx).find(unseen).and_then(|t| t.messages.first()).map(|no| view.frame(*no))
 }
 
 /// A capture that holds the other direction between two hosts but nothing of this one.

@@ -5,6 +5,7 @@
 //! words say "credentials". Nothing was lost on the way: what is missing, credentials that the server
 //! takes, was never sent.
 
+use super::auth_retry::went_on;
 use super::auth_secret::{self, Told};
 use super::auth_story::{Attempt, Refusal, Story, same_algorithm};
 use super::facts::{TIMEOUT, plain, receiver, span, times};
@@ -357,7 +358,9 @@ impl<'s, 'a> Run<'s, 'a> {
         );
         let finding = Finding::new(&NONCE_STALE, self.messages(&[n]), summary, detail).severity(severity);
         let long = self.story.view.capture_after(self.story.answered(attempt)) >= TIMEOUT;
-        if next.is_some() || long { finding } else { finding.open() }
+        // The answer to a retry that the capture lacks.
+        let unseen = next.is_none() && went_on(self.story.view, attempt);
+        if (next.is_some() || long) && !unseen { finding } else { finding.open() }
     }
 
     fn next_with_credentials(&self, n: usize) -> Option<&'s Attempt<'a>> {

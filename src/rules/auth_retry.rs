@@ -139,7 +139,7 @@ fn forked(view: CallView<'_>, challenged: &Attempt<'_>) -> bool {
 }
 
 /// The answer to the retry is in the capture although the retry is not (CL1).
-fn went_on(view: CallView<'_>, challenged: &Attempt<'_>) -> bool {
+pub(super) fn went_on(view: CallView<'_>, challenged: &Attempt<'_>) -> bool {
     let transaction = challenged.transaction;
     subject::near(view.call, challenged.at).any(|other| {
         other.method == transaction.method
@@ -189,6 +189,16 @@ fn retried_elsewhere(view: CallView<'_>, challenged: &Attempt<'_>) -> Search {
         let with = other.has(Facts::AUTHORIZATION) || other.has(Facts::PROXY_AUTHORIZATION);
         let candidate = here > at && with && seen.connection.src.ip == client && other.method() == original.method();
         if candidate && !challenged_ids.contains(other.call_id()) && fits(other) {
+            return Search::Found;
+        }
+        // The answer to one that the capture lacks proves it.
+        let success = here > at && seen.connection.dst.ip == client && matches!(other.status(), Some(200..300));
+        if success
+            && other.method() == original.method()
+            && other.call_id() != original.call_id()
+            && other.from_uri() == original.from_uri()
+            && other.to_uri() == original.to_uri()
+        {
             return Search::Found;
         }
     }

@@ -4,7 +4,7 @@
 //! the client repeats the request with credentials for that realm. Only requests as their client sent
 //! them are looked at: a challenge that proxies pass back is one challenge, not one per hop.
 
-use super::facts::{TransactionNo, status, time};
+use super::facts::{TIMEOUT, TransactionNo, status, time};
 use super::subject;
 use crate::analysis::CallView;
 use crate::base::Timestamp;
@@ -12,10 +12,15 @@ use crate::session::{MessageNo, Transaction};
 use crate::sip::{Algorithm, Challenge, Credentials, Facts, Method};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// How many earlier requests of the same client may explain a challenge. A guesser sends thousands
 /// under one Call-ID, and each of them must not look through all the others.
 const LOOK_BACK: usize = 64;
+
+/// A client answers a challenge at once; after so long (64*T1, when it has given up its request) its nonce was used
+/// before, or it has grown old.
+const OLD: Duration = TIMEOUT;
 
 /// One request of a client, with what it carried and how it was answered.
 pub(super) struct Attempt<'a> {
@@ -197,11 +202,19 @@ impl<'a> Story<'a> {
     }
 
     /// Whether credentials with `nonce` were accepted before attempt `n`: then the nonce has grown
-    /// old since, whether the server says so or not.
+    /// old since, whether the server says so or not. One of long ago may have been, where the capture does not show it.
     pub(super) fn accepted(&self, n: usize, nonce: &[u8]) -> bool {
-        self.before(n).iter().any(|before| {
+        let was_accepted = self.before(n).iter().any(|before| {
             before.status != 0 && !before.challenged() && before.status != 403 && before.for_nonce(nonce).is_some()
-        })
+        });
+        was_accepted || self.is_of_long_ago(n, nonce)
+    }
+
+    /// Whether attempt `n` was made long after `nonce` was given out, and no other since.
+    fn is_of_long_ago(&self, n: usize, nonce: &[u8]) -> bool {
+        let mut asking = self.before(n).iter().rev().filter(|before| before.digests().next().is_some());
+        let last = asking.next().filter(|last| last.digests().any(|challenge| challenge.nonce == nonce));
+        last.is_some_and(|last| self.asked(&self.attempts[n]).since(self.answered(last)) >= OLD)
     }
 
     /// Whether the server called `nonce` stale before attempt `n`: rule A05 tells what came of it.

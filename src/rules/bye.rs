@@ -102,9 +102,10 @@ fn excuses(view: CallView<'_>) -> Vec<Option<Excuse>> {
     let mut marked = vec![None; view.call.transactions.len()];
     for dialog in &view.call.dialogs {
         let byes = || dialog.transactions.iter().filter(|at| view.call.transaction(**at).method == Method::Bye);
+        // The answer to a BYE that the capture lacks counts as that BYE.
         let sent = |by_caller: bool| {
-            let requests = byes().filter_map(|at| view.call.transaction(*at).request);
-            requests.filter(move |no| (view.sip(*no).from_tag() == dialog.caller_tag) == by_caller).min()
+            let firsts = byes().filter_map(|at| view.call.transaction(*at).messages.first().copied());
+            firsts.filter(move |no| (view.sip(*no).from_tag() == dialog.caller_tag) == by_caller).min()
         };
         let excuse = match (sent(true), sent(false)) {
             (Some(one), Some(two)) if gap(view, one, two) <= CROSSING => Some(Excuse::Crossed),
@@ -168,6 +169,10 @@ fn answer<'a>(view: CallView<'a>, dialog: &Dialog) -> Option<(&'a Transaction, M
 fn too_early(view: CallView<'_>, dialog: &Dialog) -> Option<Finding> {
     let bye = first_bye(view, dialog)?;
     if view.sip(bye).from_tag() != dialog.callee_tag || dialog.created_by.is_empty() {
+        return None;
+    }
+    // An ACK proves an answer that the capture lacks.
+    if dialog.answer.is_none() && dialog.ack.is_some() {
         return None;
     }
     let set_up = dialog.confirmed.filter(|no| *no < bye);
@@ -269,7 +274,7 @@ fn left_open(view: CallView<'_>, at: TransactionNo, ended: MessageNo) -> Option<
 fn not_released(view: CallView<'_>, dialog: &Dialog) -> Option<Finding> {
     let (t, answered) = answer(view, dialog)?;
     dialog.ack?;
-    if let Some(bye) = dialog.bye.map(|at| view.call.transaction(at)).or_else(|| unseen_bye(view, dialog)) {
+    if let Some(bye) = dialog.bye.map(|at| view.call.transaction(at)) {
         let response = bye.messages.first().filter(|_| bye.request.is_none())?;
         return heard(view, bye.connection).then(|| bye_not_captured(view, *response));
     }
@@ -285,19 +290,6 @@ fn not_released(view: CallView<'_>, dialog: &Dialog) -> Option<Finding> {
     let detail = "Each call ends with a BYE of one side (RFC 3261 15); one that was lost would have been sent again, so nobody sent one \
                   here. The call may simply have lasted longer than the capture. Look next whether media still flows, and capture longer.";
     Some(Finding::new(&B07, vec![answered], summary, detail).severity(Severity::Info).open().cause(Cause::NotSent))
-}
-
-/// The BYE of this dialog of which only the response is in the capture.
-fn unseen_bye<'a>(view: CallView<'a>, dialog: &Dialog) -> Option<&'a Transaction> {
-    let last = view.call.transactions.iter().rev().take(8);
-    last.filter(|t| t.method == Method::Bye && t.request.is_none()).find(|t| {
-        t.messages.first().is_some_and(|no| {
-            let (from, to) = (view.sip(*no).from_tag(), view.sip(*no).to_tag());
-            view.sip(*no).call_id() == dialog.call_id
-                && ((from == dialog.caller_tag && to == dialog.callee_tag)
-                    || (from == dialog.callee_tag && to == dialog.caller_tag))
-        })
-    })
 }
 
 fn bye_not_captured(view: CallView<'_>, response: MessageNo) -> Finding {

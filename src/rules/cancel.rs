@@ -196,7 +196,8 @@ fn refused(view: CallView<'_>, cancel: &Transaction) -> Option<Finding> {
     // Of a challenge tells C09.
     let is_refusal = |no: &MessageNo| !matches!(facts::status(view, *no), 0..300 | 401 | 407);
     let answer = cancel.final_response.filter(is_refusal)?;
-    let ended = cancel.invite.and_then(|invite| view.call.transaction(invite).final_response);
+    // An ACK proves a final response that the capture lacks.
+    let ended = cancel.invite.map(|invite| view.call.transaction(invite)).and_then(|t| t.final_response.or(t.ack));
     let crossed = ended.is_some_and(|ended| ended < answer);
     let (server, client) = (facts::sender(view, answer), facts::receiver(view, answer));
     let summary = format!("{server} answered the CANCEL of {client} with {}.", facts::name(view, answer));
@@ -253,7 +254,11 @@ fn left_up(
         to: view.call.message(answer).from,
         after: answer,
     };
-    let judgement = judge(view, &Absent::FollowUp { after: answer });
+    let absent = match view.call.message(answer).transaction {
+        Some(invite) if released => Absent::AckTo2xx(invite),
+        _ => Absent::FollowUp { after: answer },
+    };
+    let judgement = judge(view, &absent);
     let finding = Finding::new(&C08, vec![answer, cancel_request], summary, detail).missing(missing);
     let insisted = !acknowledged && sendings(view, answer).len() > 2;
     if insisted {

@@ -45,9 +45,6 @@ static C10: Meta = Meta {
     page: include_str!("../../docs/rules/C10-cancel-not-passed-on.md"),
 };
 
-/// A server that takes longer than this to answer an INVITE has sent 100 before (RFC 3261 17.2.1), with some
-/// room for the way to the tap.
-const OWES_100: Duration = Duration::from_millis(300);
 /// A copy of the INVITE may come this much later than its timer says.
 const TIMER_SLACK: Duration = Duration::from_millis(200);
 
@@ -99,7 +96,7 @@ fn too_early(view: CallView<'_>, cancel: &Transaction) -> Option<Finding> {
         return None;
     }
     // The first response came after it, or the copies show that there was none.
-    let proved = first.is_some_and(|no| status(view, no) == 100 || waited < OWES_100) || (!reliable && copies > 1);
+    let proved = first.is_some_and(|no| status(view, no) == 100) || (!reliable && copies > 1);
     let (client, server) = (facts::sender(view, request), facts::receiver(view, request));
     let summary =
         format!("{client} sent CANCEL {} after its INVITE, before {server} had given any response.", span(waited));
@@ -166,7 +163,8 @@ fn passed_unchanged(view: CallView<'_>, cancel: &Transaction) -> bool {
     };
     match (up.final_response, cancel.final_response) {
         (Some(up), Some(here)) => here < up,
-        (Some(_), None) => false,
+        // Who got no answer asks again; who did not, got one that the capture lacks.
+        (Some(_), None) => cancel.request.is_none_or(|no| sendings(view, no).len() == 1),
         (None, _) => true,
     }
 }

@@ -16,6 +16,9 @@ static X10: Meta = Meta {
     page: include_str!("../../docs/rules/X10-offer-collision-accepted.md"),
 };
 
+/// PRACKs of a call that are looked at.
+const PRACKS: usize = 64;
+
 /// See the module.
 pub(super) struct OfferCollision;
 
@@ -93,6 +96,14 @@ fn open(view: CallView<'_>, t: &Transaction, update: &Message) -> Option<(Timest
             _ => false,
         }
     };
+    // A PRACK proves a reliable response that the capture lacks, and that may have had the answer (RFC 3262 5).
+    let lacking = |prack: &Transaction| {
+        let rack = prack.request.and_then(|no| view.sip(no).rack()).filter(|rack| rack.cseq == t.cseq);
+        rack.is_some_and(|rack| !t.messages.iter().any(|no| view.sip(*no).rseq() == Some(rack.rseq)))
+    };
+    if view.call.transactions.iter().filter(|t| t.method == Method::Prack).take(PRACKS).any(lacking) {
+        return None;
+    }
     // An answer that is not seen at all may be missing in the capture only.
     let closed = t.messages.iter().copied().find(closes)?;
     Some((time(view, request), time(view, closed)))

@@ -1,6 +1,6 @@
 //! Outcomes worth telling: E01 and E02.
 
-use super::facts::{TransactionNo, final_status, plain, requests_of, sender, span, success, time};
+use super::facts::{TransactionNo, final_status, plain, requests_of, sender, sendings, span, success, time};
 use super::status_words::words;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
@@ -121,8 +121,8 @@ fn refused(view: CallView<'_>, at: TransactionNo, transaction: &Transaction, sta
     let message = view.sip(answer);
     let said = words(status);
     let reason = plain(message.reason());
-    let repaired = repaired(view, at, transaction);
-    let then = if repaired { "; a later attempt had success" } else { "" };
+    let later = later(view, at, transaction);
+    let then = if later == Later::Success { "; a later attempt had success" } else { "" };
     let summary = format!(
         "{}: {} answered {status}{}{reason}, {}{then}",
         subject::attempt(view, request),
@@ -136,11 +136,12 @@ fn refused(view: CallView<'_>, at: TransactionNo, transaction: &Transaction, sta
         detail.push_str(&line);
     }
     let severity = match status {
-        _ if repaired => Severity::Info,
+        _ if later != Later::Failed => Severity::Info,
         500..600 => Severity::Error,
         _ => Severity::Warning,
     };
-    Some(Finding::new(&REFUSED, vec![answer, request], summary, detail).severity(severity).cause(Cause::NotSent))
+    let finding = Finding::new(&REFUSED, vec![answer, request], summary, detail).severity(severity);
+    Some(if later == Later::Unknown { finding.open() } else { finding }.cause(Cause::NotSent))
 }
 
 /// The headers of a refusal that say why, in words.
@@ -160,12 +161,26 @@ fn headers(message: &Message) -> Vec<String> {
     WORDS.into_iter().filter_map(line).collect()
 }
 
-/// Whether the client repeated the request in another form, with success.
-fn repaired(view: CallView<'_>, at: TransactionNo, transaction: &Transaction) -> bool {
+/// What became of the request when the client repeated it in another form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Later {
+    Success,
+    /// How it was answered is not in the capture.
+    Unknown,
+    /// It was not repeated, or refused again.
+    Failed,
+}
+
+fn later(view: CallView<'_>, at: TransactionNo, transaction: &Transaction) -> Later {
     let client = transaction.connection.src.ip;
     let later = view.call.transactions.iter().skip(at.at() + 1).take(LOOKED_AT);
-    let mut later = later.filter(|t| t.method == transaction.method && t.connection.src.ip == client);
-    later.any(|t| success(view, t).is_some())
+    let later = || later.clone().filter(|t| t.method == transaction.method && t.connection.src.ip == client);
+    if later().any(|t| success(view, t).is_some()) {
+        return Later::Success;
+    }
+    let unknown =
+        |t: &Transaction| t.final_response.is_none() && t.request.is_some_and(|no| sendings(view, no).len() == 1);
+    if later().any(unknown) { Later::Unknown } else { Later::Failed }
 }
 
 /// E02: from the last INVITE that sets up the call to the first ringing or answer.

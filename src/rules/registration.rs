@@ -163,8 +163,10 @@ fn too_brief(view: CallView<'_>, at: TransactionNo, transaction: &Transaction, r
         return Some(Finding::new(&TOO_BRIEF, vec![answer, request], summary, detail).severity(Severity::Error));
     };
     let later = view.call.transactions.iter().skip(at.at() + 1).filter(|t| t.method == Method::Register);
-    let mut later = later.filter_map(|t| t.request).take(LOOKED_AT);
-    if later.any(|no| longest(view.sip(no)).is_none_or(|asked| asked >= minimum)) {
+    let enough = |no| longest(view.sip(no)).is_none_or(|asked| asked >= minimum);
+    // Of a REGISTER that the capture lacks only the answer tells.
+    let repaired = |t: &Transaction| t.request.map_or_else(|| success(view, t).is_some(), enough);
+    if later.take(LOOKED_AT).any(repaired) {
         return None;
     }
     let asked = longest(view.sip(request)).map_or_else(|| "no interval".to_owned(), |seconds| format!("{seconds} s"));

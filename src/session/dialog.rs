@@ -166,6 +166,9 @@ impl Finder<'_> {
         if message.from_tag().is_empty() || message.method() == Method::Cancel {
             return;
         }
+        if message.status() >= Some(200) && transaction.method == Method::Bye && transaction.request.is_none() {
+            return self.unseen_bye(no, at);
+        }
         match message.status() {
             None if !message.to_tag().is_empty() => self.request(no, at, transaction),
             Some(101..300) if !message.to_tag().is_empty() => self.success(no, at, transaction),
@@ -226,6 +229,19 @@ impl Finder<'_> {
                 }
             }
             _ => dialog.confirm(no),
+        }
+    }
+
+    /// The answer to a BYE that the capture lacks: there was one.
+    fn unseen_bye(&mut self, no: MessageNo, at: Idx<Transaction>) {
+        if let Some(dialog) = self.by_key.get(&key(&self.messages[no.at()].message)) {
+            let dialog = &mut self.dialogs[*dialog];
+            if dialog.transactions.last() != Some(&at) {
+                dialog.transactions.push(at);
+            }
+            dialog.bye.get_or_insert(at);
+            dialog.usages.call(no).ended.get_or_insert(no);
+            dialog.settle();
         }
     }
 
