@@ -50,6 +50,8 @@ pub enum AnomalyKind {
     MalformedRecord,
     /// A table was full: the oldest entry was given up.
     LimitReached,
+    /// What came to a HEP listener and was not taken.
+    HepRefused,
 }
 
 impl AnomalyKind {
@@ -78,6 +80,7 @@ impl AnomalyKind {
             Self::TlsAlert => "tls-alert",
             Self::MalformedRecord => "malformed-record",
             Self::LimitReached => "limit-reached",
+            Self::HepRefused => "hep-refused",
         }
     }
 }

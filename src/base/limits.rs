@@ -95,3 +95,9 @@ pub const WAITING_OF_STREAM: usize = 4;
 pub const OPEN_CALLS: usize = 200_000;
 /// Findings about the traffic as a whole that a live view tells.
 pub const FINDINGS_OF_CAPTURE: usize = 10_000;
+/// Connections of capture agents to one HEP listener; each holds 64 KiB at most.
+pub const HEP_PEERS: usize = 256;
+/// Hosts and reasons that the user is told of, when HEP is refused; all are counted.
+pub const REFUSED_PEERS: usize = 1024;
+/// Messages that wait for a HEP collector.
+pub const HEP_WAITING: usize = 8192;

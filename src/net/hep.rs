@@ -14,6 +14,9 @@ pub(super) const HEAD: usize = 6;
 /// Vendor, type and length of a chunk; the length counts all three.
 const CHUNK_HEAD: usize = 6;
 
+/// The type of the chunk that holds the key.
+const KEY: u8 = 14;
+
 /// Address families of chunk 1 and of the old header: AF_INET, and AF_INET6 of Linux and BSD.
 const INET: u8 = 2;
 
@@ -37,6 +40,20 @@ pub(super) fn begins(bytes: &[u8]) -> bool {
 /// Length of the HEP 3 packet that starts `bytes`; none while that is not there.
 pub(super) fn length(bytes: &[u8]) -> Option<usize> {
     bytes.get(4..).and_then(|rest| rest.first_chunk()).map(|length| usize::from(u16::from_be_bytes(*length)))
+}
+
+/// What a HEP 3 packet has to prove that it comes from an agent that may send; none when it has nothing.
+pub fn key(packet: &[u8]) -> Option<&[u8]> {
+    let mut rest = packet.strip_prefix(&MAGIC)?.get(2..)?;
+    while let [v0, v1, t0, t1, high, low, ..] = *rest {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let chunk = rest.get(CHUNK_HEAD..length)?;
+        if [v0, v1, t0, t1] == [0, 0, 0, KEY] {
+            return Some(chunk);
+        }
+        rest = &rest[length..];
+    }
+    None
 }
 
 /// Reads a packet from `host`.

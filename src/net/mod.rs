@@ -10,6 +10,7 @@ mod esp;
 mod gre;
 mod gtp;
 mod hep;
+mod hep_write;
 mod history;
 mod icmp;
 mod ip;
@@ -38,6 +39,8 @@ mod ws;
 
 pub use anatomy::{Piece, anatomy};
 pub use defrag::{Defragmenter, Whole};
+pub use hep::key as hep_key;
+pub use hep_write::{HepMessage, write_datagram, write_hep};
 pub use layers::{Ending, StreamData, StreamEvent};
 pub use outer::{Encapsulation, outer, outer_ip};
 pub use relayed::Relayed;

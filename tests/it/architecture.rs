@@ -90,6 +90,9 @@ fn a_package_is_named_only_where_it_belongs() {
         ("clap_complete::", &["cli"]),
         ("clap_mangen::", &["cli"]),
         ("toml::", &["cli"]),
+        ("rustls::", &["capture", "cli"]),
+        ("mio::", &["capture"]),
+        ("socket2::", &["capture"]),
         ("globset::", &["cli"]),
     ];
     let mut wrong = Vec::new();

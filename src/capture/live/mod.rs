@@ -1,8 +1,10 @@
 //! Packets as they come: a thread for each interface, or for a stream, that only fills batches.
 
+mod hep;
 mod interface;
 mod stream;
 
+pub use hep::{HepAddress, HepSettings, HepTransport, Pack, Refused, TlsFiles, server as tls_server};
 pub use interface::{Settings, interfaces};
 
 use super::{CaptureInfo, Names, Source};
@@ -45,6 +47,8 @@ struct Told {
     keys: Vec<u8>,
     names: Names,
     anomalies: Anomalies,
+    /// For the user, now.
+    notes: Vec<String>,
 }
 
 type Shared = Arc<Mutex<Told>>;
@@ -89,6 +93,19 @@ impl Live {
         let feed = self.feed(interface::info(name, &device));
         interface::start(device, name, feed);
         Ok(())
+    }
+
+    /// Takes HEP from capture agents, too; the address, with the port that was given when none was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an address that cannot be taken.
+    pub fn take_hep(&mut self, address: HepAddress, settings: &HepSettings) -> Result<HepAddress, Error> {
+        let (waiting, bound) = hep::bind(address, settings)
+            .map_err(|why| Error::Usage(format!("cannot listen for HEP on {address}: {why}")))?;
+        let address = HepAddress { address: bound, ..address };
+        let feed = self.feed(hep::info(address));
+        hep::start(waiting, bound, settings.clone(), feed);
+        Ok(address)
     }
 
     /// Reads what `open` gives, too: opening it may wait.
@@ -139,6 +156,11 @@ impl Live {
         let mut all = Anomalies::default();
         self.told.iter().for_each(|told| all.merge(std::mem::take(&mut lock(told).anomalies)));
         all
+    }
+
+    /// What the user should hear, since the last call.
+    pub fn take_notes(&self) -> Vec<String> {
+        self.told.iter().flat_map(|told| std::mem::take(&mut lock(told).notes)).collect()
     }
 
     /// Names of addresses that a stream carried so far.
