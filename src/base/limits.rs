@@ -95,3 +95,7 @@ pub const WAITING_OF_STREAM: usize = 4;
 pub const OPEN_CALLS: usize = 200_000;
 /// Findings about the traffic as a whole that a live view tells.
 pub const FINDINGS_OF_CAPTURE: usize = 10_000;
+/// Bytes of packets that wait to be written: some seconds of a busy link, for as long as a disk may stop.
+pub const WAITING_TO_BE_WRITTEN: usize = 64 << 20;
+/// Files of a folder that is followed which are told apart; a ring of captures has some hundreds.
+pub const FOLLOWED_FILES: usize = 65_536;
