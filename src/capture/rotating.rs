@@ -129,7 +129,7 @@ impl Rotating {
         let (stop, shelf) = (Arc::clone(&self.stop), Arc::clone(&self.shelf));
         let mut looks = 0_u32;
         let ended = move || {
-            let is_due = looks % LOOKS == 0;
+            let is_due = looks.is_multiple_of(LOOKS);
             looks = looks.wrapping_add(1);
             stop.load(atomic::Ordering::Acquire) || is_due && lock(&shelf).has_next()
         };
@@ -226,18 +226,28 @@ impl Shelf {
         let Ok(entries) = self.folder.read_dir() else {
             return;
         };
-        let mut now = HashMap::new();
+        let (mut now, mut new) = (HashMap::new(), Vec::new());
         for entry in entries.flatten().take(limits::FOLLOWED_FILES) {
             let path = entry.path();
             let Some(identity) = fs::metadata(&path).ok().filter(Metadata::is_file).map(|file| Identity::of(&file))
             else {
                 continue;
             };
-            let known = match self.known.remove(&path) {
-                Some(known) if !known.is_written_anew(identity) => known,
-                _ => Known::meet(&path, identity),
+            match self.known.remove(&path) {
+                Some(known) if known.identity == identity => drop(now.insert(path, known)),
+                Some(known) => drop(now.insert(path.clone(), known.again(&path, identity))),
+                None => new.push((path, identity)),
+            }
+        }
+        // What is left went away, or got another name.
+        let mut gone: HashMap<u64, Known> =
+            self.known.drain().map(|(_, known)| (known.identity.number, known)).collect();
+        for (path, identity) in new {
+            let known = match gone.remove(&identity.number) {
+                Some(known) => known.again(&path, identity),
+                None => Known::meet(&path, identity),
             };
-            now.insert(path, Known { identity, ..known });
+            now.insert(path, known);
         }
         self.known = now;
     }
@@ -256,16 +266,14 @@ impl Known {
         Self { identity, first: first.unwrap_or(Timestamp::MAX), state }
     }
 
-    /// A ring of files begins again with its first one. What grows was written on.
-    fn is_written_anew(&self, now: Identity) -> bool {
+    /// Looks into a file that has changed: one that was read and has grown is not read again, one that begins anew is.
+    fn again(self, path: &Path, now: Identity) -> Self {
+        let met = Self::meet(path, now);
         let before = self.identity;
-        let is_other = before.number != now.number || now.length < before.length;
-        is_other || before != now && (self.state == State::Strange || self.is_without_packets())
-    }
-
-    /// Its place in the order is not known yet.
-    fn is_without_packets(&self) -> bool {
-        self.state == State::Waiting && self.first == Timestamp::MAX
+        let has_grown = self.first == Timestamp::MAX && now.length >= before.length;
+        let is_same = before.number == now.number && (self.first == met.first || has_grown);
+        let state = if is_same && self.state == State::Taken { State::Taken } else { met.state };
+        Self { state, ..met }
     }
 }
 

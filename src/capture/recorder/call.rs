@@ -59,13 +59,12 @@ impl CallFile {
         let mut interfaces: HashMap<(u32, LinkType), u32, RandomState> = HashMap::default();
         for packet in &self.packets {
             let key = (packet.interface, packet.link);
-            let interface = match interfaces.get(&key) {
-                Some(number) => *number,
-                None => {
-                    let info = points.describe(packet.interface);
-                    let number = writer.interface(packet.link, info.name.as_deref(), info.description.as_deref())?;
-                    *interfaces.entry(key).or_insert(number)
-                }
+            let interface = if let Some(number) = interfaces.get(&key) {
+                *number
+            } else {
+                let info = points.describe(packet.interface);
+                let number = writer.interface(packet.link, info.name.as_deref(), info.description.as_deref())?;
+                *interfaces.entry(key).or_insert(number)
             };
             let comments = self.comments.get(&packet.frame).map_or(&[][..], Vec::as_slice);
             let Kept { time, original, ref data, .. } = **packet;

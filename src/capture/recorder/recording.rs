@@ -69,7 +69,9 @@ impl Recording {
 
     /// Packets that had no room before they came here; they are counted already.
     pub(super) fn missed(&mut self, packets: Counts) {
-        packets.into_iter().for_each(|(interface, count)| *self.missing.entry(interface).or_default() += count);
+        for (interface, count) in packets {
+            *self.missing.entry(interface).or_default() += count;
+        }
     }
 
     pub(super) fn retry(&mut self) {
@@ -161,7 +163,9 @@ impl Recording {
 
     /// Nothing more is written until it is tried again, with another file.
     fn fail(&mut self, Unwritten { error, packets }: Unwritten) {
-        packets.into_iter().for_each(|interface| self.lose(interface));
+        for interface in packets {
+            self.lose(interface);
+        }
         self.paused = true;
         let place = match self.file.take() {
             Some(mut file) => {
@@ -246,17 +250,14 @@ impl Open {
 
     fn packet(&mut self, packet: &PacketMeta, data: &[u8], points: &Points) -> io::Result<()> {
         let key = (packet.interface, packet.link);
-        let interface = match self.interfaces.get_mut(&key) {
-            Some((number, packets)) => {
-                *packets += 1;
-                *number
-            }
-            None => {
-                let info = points.describe(packet.interface);
-                let number = self.writer.interface(packet.link, info.name.as_deref(), info.description.as_deref())?;
-                self.interfaces.insert(key, (number, 1));
-                number
-            }
+        let interface = if let Some((number, packets)) = self.interfaces.get_mut(&key) {
+            *packets += 1;
+            *number
+        } else {
+            let info = points.describe(packet.interface);
+            let number = self.writer.interface(packet.link, info.name.as_deref(), info.description.as_deref())?;
+            self.interfaces.insert(key, (number, 1));
+            number
         };
         self.writer.output().packet_of(packet.interface);
         let &PacketMeta { time, original, .. } = packet;

@@ -1,13 +1,12 @@
 //! `--write`: packets are kept as evidence.
 
-use super::faulty::Faulty;
+use super::faulty::{Faulty, wanted};
 use super::tap::{Pulse, Tap};
 use crate::base::{Batch, Error};
 use crate::capture::{Live, Plan, Recorder, Tally};
 use crate::cli::args::EvidenceArgs;
 use crate::cli::say;
 use crate::report::count;
-use signal_hook::consts::SIGXFSZ;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +25,10 @@ pub(super) fn tap(args: &EvidenceArgs, input: Option<&Path>, source: &Live) -> R
         cap,
         application: concat!("callflow ", env!("CARGO_PKG_VERSION")).to_owned(),
     };
-    let wanted = args.write_on.iter().map(|name| super::faulty::wanted(name)).collect::<Result<Vec<_>, _>>()?;
+    let wanted = args.write_on.iter().map(|name| wanted(name)).collect::<Result<Vec<_>, _>>()?;
     // A limit on the size of files is an error like a full disk, and not the end.
     #[cfg(unix)]
-    signal_hook::flag::register(SIGXFSZ, Arc::default())
+    signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
         .map_err(|source| Error::Io { path: folder.clone(), source })?;
     let recorder = Recorder::start(plan, source.points())?;
     let is_input = |input: &Path| matches!((input.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b);
@@ -89,7 +88,9 @@ impl Tap for Everything {
         let Some((Tally { written, lost, files, .. }, troubles)) = self.recorder.take().map(Recorder::finish) else {
             return true;
         };
-        troubles.iter().for_each(|trouble| say(trouble));
+        for trouble in &troubles {
+            say(trouble);
+        }
         if lost > 0 {
             let (packets, files) = (count(lost as usize, "packet"), count(files as usize, "file"));
             say(&format_args!("{packets} not recorded; {written} are, in {files}"));

@@ -153,7 +153,9 @@ impl Tap for Faulty {
     }
 
     fn messages(&mut self, messages: &[Seen]) {
-        messages.iter().for_each(|seen| self.keeper.keep(seen.frames.as_slice()));
+        for seen in messages {
+            self.keeper.keep(seen.frames.as_slice());
+        }
     }
 
     fn news(&mut self, story: &Story, news: &News) {
@@ -189,11 +191,15 @@ impl Tap for Faulty {
 
     fn end(&mut self) -> bool {
         let open: Vec<usize> = self.found.keys().copied().collect();
-        open.into_iter().for_each(|number| self.over(number));
+        for number in open {
+            self.over(number);
+        }
         let Some((Tally { lost_calls, .. }, troubles)) = self.recorder.take().map(Recorder::finish) else {
             return true;
         };
-        troubles.iter().for_each(|trouble| say(trouble));
+        for trouble in &troubles {
+            say(trouble);
+        }
         let Left { calls, packets } = self.keeper.left();
         if calls + packets > 0 {
             let (calls, packets) = (count(calls as usize, "call"), count(packets as usize, "packet"));
