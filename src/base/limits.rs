@@ -101,3 +101,7 @@ pub const HEP_PEERS: usize = 256;
 pub const REFUSED_PEERS: usize = 1024;
 /// Messages that wait for a HEP collector.
 pub const HEP_WAITING: usize = 8192;
+/// Bytes of packets that wait to be written: some seconds of a busy link, for as long as a disk may stop.
+pub const WAITING_TO_BE_WRITTEN: usize = 64 << 20;
+/// Files of a folder that is followed which are told apart; a ring of captures has some hundreds.
+pub const FOLLOWED_FILES: usize = 65_536;

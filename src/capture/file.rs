@@ -90,7 +90,7 @@ impl CaptureFile {
     /// As [`CaptureFile::open`].
     pub fn follow(path: &Path, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        Self::read(Box::new(Growing::new(file, stop)), path)
+        Self::read(Box::new(Growing::until(file, stop)), path)
     }
 
     fn from_input(mut input: Input, path: &Path) -> Result<Self, Error> {

@@ -8,32 +8,44 @@ use std::thread;
 use std::time::Duration;
 
 /// How often to look for more: soon enough for people, seldom enough to cost nothing.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
-/// Waits at the end of a file for more, until it is told to stop.
+/// Tells at the end of a file whether nothing more will come.
+pub(super) type Ended = Box<dyn FnMut() -> bool + Send>;
+
+/// Waits at the end of a file for more, until nothing more will come.
 pub(super) struct Growing {
     file: File,
     /// Bytes read.
     read: u64,
-    stop: Arc<AtomicBool>,
+    ended: Ended,
 }
 
 impl Growing {
-    /// Reads `file` from where it stands, its start, until `stop` is set and nothing is left.
-    pub(super) fn new(file: File, stop: Arc<AtomicBool>) -> Self {
-        Self { file, read: 0, stop }
+    /// Reads `file` from where it stands, its start, until `ended` says so and nothing is left.
+    pub(super) fn new(file: File, ended: Ended) -> Self {
+        Self { file, read: 0, ended }
+    }
+
+    /// As [`Growing::new`], until `stop` is set.
+    pub(super) fn until(file: File, stop: Arc<AtomicBool>) -> Self {
+        Self::new(file, Box::new(move || stop.load(Ordering::Acquire)))
     }
 }
 
 impl Read for Growing {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ended = false;
         loop {
-            // Asked before reading: what was written before the stop is still delivered.
-            let stopped = self.stop.load(Ordering::Acquire);
             let n = self.file.read(buffer)?;
             self.read += n as u64;
-            if n > 0 || stopped || buffer.is_empty() {
+            if n > 0 || ended || buffer.is_empty() {
                 return Ok(n);
+            }
+            // Asked before reading once more: what was written before the end is still delivered.
+            ended = (self.ended)();
+            if ended {
+                continue;
             }
             let metadata = self.file.metadata()?;
             if metadata.is_file() && metadata.len() < self.read {

@@ -21,7 +21,10 @@ mod netmon;
 mod options;
 mod pcap;
 mod pcapng;
+mod recent;
 mod record;
+mod recorder;
+mod rotating;
 mod snoop;
 #[cfg(test)]
 mod tests;
@@ -32,10 +35,14 @@ pub use filter::Filtered;
 pub use folder::expand;
 pub use link::link_type_name;
 pub use live::{
-    Heard, HepAddress, HepSettings, HepTransport, Live, Pack, Refused, Settings, TlsFiles, interfaces, tls_server,
+    Heard, HepAddress, HepSettings, HepTransport, Live, Pack, Points, Refused, Settings, TlsFiles, interfaces,
+    tls_server,
 };
 pub use merge::{Merged, Opened, open};
 pub use names::Names;
+pub use recent::{Keeper, Left};
+pub use recorder::{CallFile, Kept, Plan, Recorder, Tally};
+pub use rotating::Rotating;
 pub use write::{Container, Frame, Writer};
 
 use crate::base::{Anomalies, Batch, Error, LinkType, Timestamp};

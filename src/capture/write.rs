@@ -42,6 +42,7 @@ pub struct Writer<W> {
 mod block {
     pub(super) const SECTION: u32 = 0x0a0d_0d0a;
     pub(super) const INTERFACE: u32 = 1;
+    pub(super) const STATISTICS: u32 = 5;
     pub(super) const ENHANCED_PACKET: u32 = 6;
     pub(super) const SECRETS: u32 = 0xa;
 }
@@ -52,6 +53,8 @@ mod option {
     pub(super) const DESCRIPTION: u16 = 3;
     pub(super) const APPLICATION: u16 = 4;
     pub(super) const TIME_RESOLUTION: u16 = 9;
+    pub(super) const RECEIVED: u16 = 4;
+    pub(super) const DROPPED: u16 = 5;
 }
 
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
@@ -161,6 +164,28 @@ impl<W: Write> Writer<W> {
         }
     }
 
+    /// Tells how many packets an interface had until `time`, and how many of them were dropped; classic pcap has no
+    /// place for it.
+    pub fn statistics(&mut self, interface: u32, time: Timestamp, packets: u64, dropped: u64) -> io::Result<()> {
+        if self.container == Container::Pcap {
+            return Ok(());
+        }
+        let nanos = time.as_nanos().max(0).unsigned_abs();
+        self.begin(block::STATISTICS);
+        for word in [interface, (nanos >> 32) as u32, nanos as u32] {
+            self.put(&word.to_le_bytes());
+        }
+        self.option(option::RECEIVED, &packets.to_le_bytes());
+        self.option(option::DROPPED, &dropped.to_le_bytes());
+        self.put(&[0; 4]); // end of options
+        self.end()
+    }
+
+    /// Where it writes to: every block of pcapng is one `write_all`.
+    pub fn output(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Ends the file and gives the output back. A classic pcap without packets is one of Ethernet.
     pub fn finish(mut self) -> io::Result<W> {
         if self.container == Container::Pcap && self.interfaces.is_empty() {
@@ -268,6 +293,17 @@ mod tests {
         writer.frame(&frame(interface, b"a", &["ä".repeat(40_000)])).unwrap();
         let (file, _) = read(writer.finish().unwrap());
         assert!(file.captures()[0].complete && file.comments()[0].text.starts_with('ä'));
+    }
+
+    #[test]
+    fn statistics_come_back() {
+        let mut writer = Writer::new(Vec::new(), Container::PcapNg, "test").unwrap();
+        let interface = writer.interface(LinkType(1), None, None).unwrap();
+        writer.frame(&frame(interface, b"a", &[])).unwrap();
+        writer.statistics(interface, Timestamp::from_nanos(1_700_000_001_000_000_000), 10, 9).unwrap();
+        let (mut file, mut batch) = read(writer.finish().unwrap());
+        assert_eq!(file.next_batch(&mut batch).unwrap(), More::End);
+        assert_eq!((file.captures()[0].drops, file.captures()[0].interfaces[0].drops), (9, 9));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::capture::{self, Container, Writer};
 use crate::export::{Belongs, Copier, Marked, Marker, Namer, Options, Written};
 use crate::flow::Verdict;
 use crate::report::{Report, count, escape};
+use crate::rules::Finding;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use foldhash::fast::RandomState;
@@ -182,9 +183,7 @@ fn comments(report: &Report<'_>, outcome: &Outcome, anonymous: bool) -> HashMap<
         }
     }
     for finding in report.findings().filter(|finding| finding.call.is_some()) {
-        let open = if finding.verdict == Verdict::Open { " (open)" } else { "" };
-        let name = format!("callflow {} {}{open}", finding.rule.code, finding.rule.name);
-        let text = if anonymous { name } else { format!("{name}: {}", escape::text(&finding.summary)) };
+        let text = comment(finding, anonymous);
         for frame in &finding.frames {
             let here = comments.entry(*frame).or_default();
             if !here.contains(&text) {
@@ -193,6 +192,13 @@ fn comments(report: &Report<'_>, outcome: &Outcome, anonymous: bool) -> HashMap<
         }
     }
     comments
+}
+
+/// What is written on the packets of a finding.
+pub(super) fn comment(finding: &Finding, anonymous: bool) -> String {
+    let open = if finding.verdict == Verdict::Open { " (open)" } else { "" };
+    let name = format!("callflow {} {}{open}", finding.rule.code, finding.rule.name);
+    if anonymous { name } else { format!("{name}: {}", escape::text(&finding.summary)) }
 }
 
 fn tell(written: &Written, calls: usize, output: &Path) {

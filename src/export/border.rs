@@ -11,7 +11,7 @@ const EXPERIMENTAL_PROTOCOL: u8 = 253;
 const TEXT: &[u8; 44] = b"callflow: the capture was running here      ";
 
 /// Such a frame; `None` for link types that have no place for it.
-pub(super) fn frame(link: LinkType) -> Option<Vec<u8>> {
+pub fn frame(link: LinkType) -> Option<Vec<u8>> {
     let mut out = match link.0 {
         1 => vec![0; 12],
         113 => vec![0; 14],

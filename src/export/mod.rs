@@ -14,6 +14,7 @@ mod streams;
 
 pub use anonymize::Namer;
 pub use belongs::Belongs;
+pub use border::frame as border;
 pub use copier::{Copier, Written};
 pub use marker::{Marked, Marker};
 

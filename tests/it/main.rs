@@ -22,6 +22,7 @@ mod determinism;
 mod digest;
 mod docs;
 mod encapsulations;
+mod evidence;
 mod export;
 mod follow;
 mod formats;

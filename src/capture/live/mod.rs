@@ -2,10 +2,12 @@
 
 mod hep;
 mod interface;
+mod points;
 mod stream;
 
 pub use hep::{HepAddress, HepSettings, HepTransport, Pack, Refused, TlsFiles, server as tls_server};
 pub use interface::{Settings, interfaces};
+pub use points::Points;
 
 use super::{CaptureInfo, Names, Source};
 use crate::base::{Anomalies, Batch, Error, PacketMeta};
@@ -144,6 +146,11 @@ impl Live {
     /// What is known of each input.
     pub fn captures(&self) -> Vec<CaptureInfo> {
         self.told.iter().flat_map(|told| lock(told).captures.clone()).collect()
+    }
+
+    /// What observation points are called, for another thread; ask when all inputs are added.
+    pub fn points(&self) -> Points {
+        Points::new(self.told.clone())
     }
 
     /// TLS secrets that a stream carried, since the last call.

@@ -1,6 +1,8 @@
 //! `callflow live`: calls and findings as they happen.
 
 mod clock;
+mod evidence;
+mod faulty;
 mod run;
 mod show;
 mod tap;
@@ -10,7 +12,7 @@ use super::pipeline::{self, Judge};
 use super::{Status, Stop, follow, output, say, select};
 use crate::analysis::Options;
 use crate::base::{Error, limits};
-use crate::capture::{self, CaptureFile, Filtered, Live, Settings, Source};
+use crate::capture::{self, CaptureFile, Filtered, Live, Rotating, Settings, Source};
 use crate::report;
 use run::Run;
 use show::Show;
@@ -41,8 +43,9 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> 
         }
         source => source?,
     };
+    let taps = taps(args, &source)?;
     let mut show = Show::new(args, output, judge, stop_on);
-    let run = || Run::new(args, source, options, taps(args)).run(&mut show, &stop);
+    let run = || Run::new(args, source, options, taps).run(&mut show, &stop);
     match args.known.threads {
         None => run(),
         Some(threads) => rayon::ThreadPoolBuilder::new()
@@ -54,11 +57,13 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> 
 }
 
 /// Those who listen beside the one who tells.
-fn taps(_args: &LiveArgs) -> Vec<Box<dyn Tap>> {
-    Vec::new()
+fn taps(args: &LiveArgs, source: &Live) -> Result<Vec<Box<dyn Tap>>, Error> {
+    let mut taps = Vec::new();
+    taps.extend(evidence::tap(&args.evidence, args.follow.as_deref(), source)?);
+    Ok(taps)
 }
 
-/// Opens what the arguments name: interfaces, standard input, or a file that grows.
+/// Opens what the arguments name: interfaces, standard input, a file that grows, or a folder of them.
 fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
     let (is_stdin, words) = match args.words.split_first() {
         Some((first, rest)) if first == "-" => (true, rest),
@@ -79,6 +84,7 @@ fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
         live.read(move || {
             let file: Box<dyn Source> = match path.as_path() {
                 path if path == Path::new("-") => Box::new(CaptureFile::read(Box::new(io::stdin()), path)?),
+                path if path.is_dir() => Box::new(Rotating::open(path, stop)?),
                 path => Box::new(CaptureFile::follow(path, stop)?),
             };
             Ok(if filter.is_empty() { file } else { Box::new(Filtered::new(file, &filter)?) })

@@ -1,5 +1,9 @@
 //! What `callflow live` is given.
 
+mod evidence;
+
+pub(in crate::cli) use evidence::EvidenceArgs;
+
 use super::{FailOn, KnownArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -18,8 +22,9 @@ pub(in crate::cli) struct LiveArgs {
     /// List the interfaces there are, and stop.
     #[arg(long, help_heading = "Input")]
     pub(in crate::cli) list_interfaces: bool,
-    /// Listen to a capture file that another program is writing, instead of an interface.
-    #[arg(long, value_name = "FILE", help_heading = "Input", conflicts_with = "interface")]
+    /// Listen to a capture file that another program is writing, or to a folder of such files that follow one another,
+    /// instead of an interface.
+    #[arg(long, value_name = "PATH", help_heading = "Input", conflicts_with = "interface")]
     pub(in crate::cli) follow: Option<PathBuf>,
     /// Bytes taken of each packet.
     #[arg(long, value_name = "BYTES", default_value_t = 262_144, help_heading = "Input",
@@ -36,6 +41,8 @@ pub(in crate::cli) struct LiveArgs {
     pub(in crate::cli) immediate: bool,
     #[command(flatten)]
     pub(in crate::cli) known: KnownArgs,
+    #[command(flatten)]
+    pub(in crate::cli) evidence: EvidenceArgs,
     /// Memory for open calls; when it is full, the calls that say least are given up, and counted.
     #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = size, help_heading = "Limits")]
     pub(in crate::cli) max_memory: usize,
