@@ -31,7 +31,7 @@ pub use file::CaptureFile;
 pub use filter::Filtered;
 pub use folder::expand;
 pub use link::link_type_name;
-pub use live::{Heard, Live, Settings, interfaces};
+pub use live::{Heard, Interface, Live, Settings, interfaces};
 pub use merge::{Merged, Opened, open};
 pub use names::Names;
 pub use write::{Container, Frame, Writer};

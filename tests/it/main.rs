@@ -29,6 +29,7 @@ mod hostile;
 mod ladders;
 mod legs;
 mod live;
+mod live_rights;
 mod matrix;
 mod messages;
 mod model;

@@ -1,9 +1,11 @@
 //! Packets as they come: a thread for each interface, or for a stream, that only fills batches.
 
+mod device;
 mod interface;
+mod right;
 mod stream;
 
-pub use interface::{Settings, interfaces};
+pub use device::{Interface, Settings, interfaces};
 
 use super::{CaptureInfo, Names, Source};
 use crate::base::{Anomalies, Batch, Error, PacketMeta};
@@ -11,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// How long to wait for what other interfaces captured meanwhile.
@@ -27,6 +30,8 @@ pub enum Heard {
     Nothing,
     /// One of several inputs ended with an error.
     Failed(Error),
+    /// Something about an input that goes on, in words.
+    Told(String),
     /// All inputs have ended.
     End,
 }
@@ -35,6 +40,7 @@ enum Event {
     /// Packets of the input with this number.
     Packets(usize, Batch),
     Failed(Error),
+    Told(String),
     Ended,
 }
 
@@ -58,8 +64,8 @@ struct Feed {
     stop: Arc<AtomicBool>,
 }
 
-/// Inputs that are listened to, each in a thread of its own. The threads end with the inputs, or after [`Live::stop`];
-/// one that waits for a stream is left behind.
+/// Inputs that are listened to, each in a thread of its own. The threads start with [`Live::start`], so that rights can be
+/// given up before; they end with the inputs, or after [`Live::stop`]; one that waits for a stream is left behind.
 pub struct Live {
     events: Receiver<Event>,
     sender: SyncSender<Event>,
@@ -67,16 +73,18 @@ pub struct Live {
     stop: Arc<AtomicBool>,
     running: usize,
     frames: u32,
-    /// Errors that came between packets.
-    failed: VecDeque<Error>,
+    /// What was told between packets.
+    between: VecDeque<Heard>,
+    /// Threads that are not started yet.
+    waiting: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Live {
     /// Nothing that is listened to yet. `room`: batches that may wait to be taken.
     pub fn new(room: usize) -> Self {
         let (sender, events) = sync_channel(room);
-        let (stop, failed) = (Arc::default(), VecDeque::new());
-        Self { events, sender, told: Vec::new(), stop, running: 0, frames: 0, failed }
+        let (stop, between, waiting) = (Arc::default(), VecDeque::new(), Vec::new());
+        Self { events, sender, told: Vec::new(), stop, running: 0, frames: 0, between, waiting }
     }
 
     /// Listens on an interface, too.
@@ -85,16 +93,24 @@ impl Live {
     /// [`Error::Usage`] for an interface that there is not, [`Error::Device`] for one that may not be listened on,
     /// [`Error::Filter`] for a filter that libpcap does not accept.
     pub fn listen(&mut self, name: &str, settings: &Settings) -> Result<(), Error> {
-        let device = interface::open(name, settings)?;
+        let device = device::open(name, settings)?;
         let feed = self.feed(interface::info(name, &device));
-        interface::start(device, name, feed);
+        let sniffer = interface::Sniffer::new(device, name, settings, feed);
+        self.waiting.push(Box::new(move || sniffer.run()));
         Ok(())
     }
 
     /// Reads what `open` gives, too: opening it may wait.
     pub fn read(&mut self, open: impl FnOnce() -> Result<Box<dyn Source>, Error> + Send + 'static) {
         let feed = self.feed(Vec::new());
-        stream::start(open, feed);
+        self.waiting.push(Box::new(move || stream::run(open, &feed)));
+    }
+
+    /// Starts the threads of all inputs. They have the rights that the caller has now.
+    pub fn start(&mut self) {
+        for run in self.waiting.drain(..) {
+            thread::spawn(run);
+        }
     }
 
     /// One more input.
@@ -106,14 +122,16 @@ impl Live {
         Feed { number: self.told.len() - 1, sender, told, stop }
     }
 
-    /// What came, or that nothing did within `wait`.
+    /// What came, or that nothing did within `wait`. Starts what was not started.
     pub fn next(&mut self, wait: Duration) -> Heard {
-        if let Some(error) = self.failed.pop_front() {
-            return Heard::Failed(error);
+        self.start();
+        if let Some(heard) = self.between.pop_front() {
+            return heard;
         }
         match self.event(wait) {
             Some(Event::Packets(number, batch)) => self.gather(number, batch),
             Some(Event::Failed(error)) => Heard::Failed(error),
+            Some(Event::Told(text)) => Heard::Told(text),
             Some(Event::Ended) | None if self.running > 0 => Heard::Nothing,
             Some(Event::Ended) | None => Heard::End,
         }
@@ -163,7 +181,8 @@ impl Live {
         while self.told.len() > 1 && gathered < GATHERED {
             match self.event(GATHER) {
                 Some(Event::Packets(number, batch)) => add(&mut all, number, batch, true),
-                Some(Event::Failed(error)) => self.failed.push_back(error),
+                Some(Event::Failed(error)) => self.between.push_back(Heard::Failed(error)),
+                Some(Event::Told(text)) => self.between.push_back(Heard::Told(text)),
                 Some(Event::Ended) => {}
                 None => break,
             }

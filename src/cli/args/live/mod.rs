@@ -1,5 +1,9 @@
 //! What `callflow live` is given.
 
+mod rights;
+
+pub(in crate::cli) use rights::RightsArgs;
+
 use super::{FailOn, KnownArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -15,7 +19,7 @@ pub(in crate::cli) struct LiveArgs {
     /// Interface to listen on; may be repeated.
     #[arg(short, long, value_name = "IFACE", default_value = "any", help_heading = "Input")]
     pub(in crate::cli) interface: Vec<String>,
-    /// List the interfaces there are, and stop.
+    /// List the interfaces there are, with their state and addresses, and stop.
     #[arg(long, help_heading = "Input")]
     pub(in crate::cli) list_interfaces: bool,
     /// Listen to a capture file that another program is writing, instead of an interface.
@@ -60,6 +64,8 @@ pub(in crate::cli) struct LiveArgs {
     /// No SIP is fine (exit code 0 instead of 4).
     #[arg(long, help_heading = "Verdict")]
     pub(in crate::cli) allow_empty: bool,
+    #[command(flatten)]
+    pub(in crate::cli) rights: RightsArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
