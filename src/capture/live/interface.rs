@@ -128,22 +128,28 @@ impl Sniffer {
         if let Some(called) = self.number.and_then(device::name_of)
             && called != self.called
         {
-            self.tell(format!("{} is called {called} now; listening goes on", self.called));
+            self.tell(format!("{} is called {called} now", self.called));
             self.called = called;
         }
     }
 
-    /// Says that the interface went away, and waits until there is one of its name that can be opened. Whether there is.
+    /// Says that the interface went away, and waits until there is one of its name that can be opened, or itself by another
+    /// name. Whether there is.
     fn await_return(&mut self, why: &str) -> bool {
+        self.drain();
         self.set_complete(false);
-        self.tell(format!("{}: {why}; waiting for it to come back", self.name));
+        self.tell(format!("{}: {why}; waiting for it to come back", self.called));
         // The numbers of what is closed now stay.
         self.dropped_before = self.dropped;
         loop {
             if !self.wait() {
                 return false;
             }
-            match right::with(|| device::activate(&self.name, &self.settings)) {
+            self.ask_name();
+            if self.number.and_then(device::name_of).is_none() {
+                self.called.clone_from(&self.name);
+            }
+            match right::with(|| device::activate(&self.called, &self.settings)) {
                 Ok(device) => {
                     self.go_on_with(device);
                     return true;
@@ -153,6 +159,21 @@ impl Sniffer {
                     let _ = self.feed.sender.send(Event::Failed(error));
                     return false;
                 }
+            }
+        }
+    }
+
+    /// Takes what was captured before the interface went away: the kernel hands it over when its time has come.
+    fn drain(&mut self) {
+        thread::sleep(COLLECT + IDLE);
+        loop {
+            let filled = self.fill();
+            if self.batch.packets.is_empty() {
+                return;
+            }
+            self.flush();
+            if filled.is_err() {
+                return;
             }
         }
     }
@@ -169,19 +190,17 @@ impl Sniffer {
     }
 
     fn go_on_with(&mut self, device: Capture<Active>) {
-        (self.link, self.number, self.device) = (link_of(&device), device::number_of(&self.name), device);
-        self.called.clone_from(&self.name);
+        let (link, name) = (link_of(&device), &self.called);
+        (self.link, self.number, self.device) = (link, device::number_of(name), device);
         self.set_complete(true);
-        let text =
-            format!("{} went away and came back; what it carried until it was open again is not here", self.name);
+        let text = format!("{name} went away and came back; what it carried until it was open again is not here");
         let mut told = lock(&self.feed.told);
         told.anomalies.add(Anomaly::new(AnomalyKind::DroppedPackets, 0, 0, text));
-        let link = self.link;
         for info in told.captures.iter_mut().filter(|info| !info.link_types.contains(&link)) {
             info.link_types.push(link);
         }
         drop(told);
-        self.tell(format!("{} is back; listening goes on", self.name));
+        self.tell(format!("{} is back; listening goes on", self.called));
     }
 
     fn set_complete(&self, complete: bool) {

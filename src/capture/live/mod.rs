@@ -9,6 +9,7 @@ pub use device::{Interface, Settings, interfaces};
 
 use super::{CaptureInfo, Names, Source};
 use crate::base::{Anomalies, Batch, Error, PacketMeta};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -18,6 +19,9 @@ use std::time::Duration;
 
 /// How long to wait for what other interfaces captured meanwhile.
 const GATHER: Duration = Duration::from_millis(20);
+/// How long packets of several interfaces are held back, by their own time, so that older ones of another may go before:
+/// longer than the kernel collects packets, and a thread rests.
+const HOLD: Duration = Duration::from_millis(150);
 /// Batches put in order of time together.
 const GATHERED: usize = 64;
 
@@ -73,6 +77,8 @@ pub struct Live {
     stop: Arc<AtomicBool>,
     running: usize,
     frames: u32,
+    /// The newest packets of several interfaces.
+    held: Batch,
     /// What was told between packets.
     between: VecDeque<Heard>,
     /// Threads that are not started yet.
@@ -84,7 +90,8 @@ impl Live {
     pub fn new(room: usize) -> Self {
         let (sender, events) = sync_channel(room);
         let (stop, between, waiting) = (Arc::default(), VecDeque::new(), Vec::new());
-        Self { events, sender, told: Vec::new(), stop, running: 0, frames: 0, between, waiting }
+        let (told, held) = (Vec::new(), Batch::default());
+        Self { events, sender, told, stop, running: 0, frames: 0, held, between, waiting }
     }
 
     /// Listens on an interface, too.
@@ -132,6 +139,10 @@ impl Live {
             Some(Event::Packets(number, batch)) => self.gather(number, batch),
             Some(Event::Failed(error)) => Heard::Failed(error),
             Some(Event::Told(text)) => Heard::Told(text),
+            Some(Event::Ended) | None if !self.held.packets.is_empty() => {
+                let held = std::mem::take(&mut self.held);
+                self.numbered(held)
+            }
             Some(Event::Ended) | None if self.running > 0 => Heard::Nothing,
             Some(Event::Ended) | None => Heard::End,
         }
@@ -173,14 +184,17 @@ impl Live {
         Some(event)
     }
 
-    /// Numbers the frames of a batch; of several interfaces, puts in order what they captured meanwhile.
+    /// What an interface captured; of several, in order with what the others captured meanwhile.
     fn gather(&mut self, number: usize, first: Batch) -> Heard {
-        let mut all = Batch::default();
-        add(&mut all, number, first, self.told.len() > 1);
+        if self.told.len() == 1 {
+            return self.numbered(first);
+        }
+        let mut all = std::mem::take(&mut self.held);
+        add(&mut all, number, first);
         let mut gathered = 1;
-        while self.told.len() > 1 && gathered < GATHERED {
+        while gathered < GATHERED {
             match self.event(GATHER) {
-                Some(Event::Packets(number, batch)) => add(&mut all, number, batch, true),
+                Some(Event::Packets(number, batch)) => add(&mut all, number, batch),
                 Some(Event::Failed(error)) => self.between.push_back(Heard::Failed(error)),
                 Some(Event::Told(text)) => self.between.push_back(Heard::Told(text)),
                 Some(Event::Ended) => {}
@@ -188,24 +202,50 @@ impl Live {
             }
             gathered += 1;
         }
-        if self.told.len() > 1 {
-            all.packets.sort_by_key(|packet| packet.time);
+        all.packets.sort_by_key(|packet| packet.time);
+        let newest = all.packets.last().map(|packet| packet.time).unwrap_or_default();
+        let ripe = all.packets.partition_point(|packet| newest.since(packet.time) > HOLD);
+        let packets = all.packets.split_off(ripe);
+        if !packets.is_empty() {
+            self.hold(&all.buffers, packets);
         }
-        for packet in &mut all.packets {
+        if all.packets.is_empty() { Heard::Nothing } else { self.numbered(all) }
+    }
+
+    /// Keeps packets, and of the buffers those that they are in.
+    fn hold(&mut self, buffers: &[Bytes], mut packets: Vec<PacketMeta>) {
+        let mut places = vec![None; buffers.len()];
+        for packet in &mut packets {
+            let Some((place, buffer)) = places.get_mut(packet.buffer as usize).zip(buffers.get(packet.buffer as usize))
+            else {
+                continue;
+            };
+            packet.buffer = *place.get_or_insert_with(|| {
+                self.held.buffers.push(buffer.clone());
+                self.held.buffers.len() as u32 - 1
+            });
+        }
+        self.held.packets = packets;
+    }
+
+    /// Numbers the frames.
+    fn numbered(&mut self, mut batch: Batch) -> Heard {
+        for packet in &mut batch.packets {
             // Weeks of traffic have more frames than numbers.
             self.frames = self.frames.checked_add(1).unwrap_or(1);
             packet.frame = self.frames;
         }
-        Heard::Packets(all)
+        Heard::Packets(batch)
     }
 }
 
-fn add(all: &mut Batch, number: usize, batch: Batch, is_one_of_several: bool) {
+/// One of several interfaces is an observation point of its own.
+fn add(all: &mut Batch, number: usize, batch: Batch) {
     let before = all.buffers.len() as u32;
     all.buffers.extend(batch.buffers);
     all.packets.extend(batch.packets.into_iter().map(|packet| PacketMeta {
         buffer: packet.buffer + before,
-        interface: if is_one_of_several { number as u32 } else { packet.interface },
+        interface: number as u32,
         ..packet
     }));
 }
@@ -220,11 +260,10 @@ mod tests {
     use crate::base::{LinkType, Timestamp};
     use bytes::Bytes;
 
-    #[test]
-    fn batches_of_two_interfaces_keep_their_bytes_apart() {
-        let packet = |time| PacketMeta {
+    fn batch(millis: i64, byte: &'static [u8]) -> Batch {
+        let packet = PacketMeta {
             frame: 0,
-            time: Timestamp::from_nanos(time),
+            time: Timestamp::from_nanos(millis * 1_000_000),
             buffer: 0,
             offset: 0,
             captured: 1,
@@ -232,20 +271,47 @@ mod tests {
             link: LinkType(1),
             interface: 0,
         };
-        let batch =
-            |time, byte: &'static [u8]| Batch { buffers: vec![Bytes::from_static(byte)], packets: vec![packet(time)] };
+        Batch { buffers: vec![Bytes::from_static(byte)], packets: vec![packet] }
+    }
+
+    /// Frame, interface and byte of all packets that come.
+    fn heard(live: &mut Live) -> Vec<(u32, u32, Vec<u8>)> {
+        let mut all = Vec::new();
+        loop {
+            match live.next(Duration::ZERO) {
+                Heard::Packets(batch) => all.extend(
+                    batch.packets.iter().map(|packet| (packet.frame, packet.interface, batch.data(packet).to_vec())),
+                ),
+                Heard::End => return all,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn batches_of_two_interfaces_keep_their_bytes_apart() {
         let mut live = Live::new(4);
         let (one, other) = (live.feed(Vec::new()), live.feed(Vec::new()));
         one.sender.send(Event::Packets(one.number, batch(2, b"b"))).unwrap();
         other.sender.send(Event::Packets(other.number, batch(1, b"a"))).unwrap();
-        let Heard::Packets(all) = live.next(Duration::ZERO) else { panic!("nothing came") };
-        let told: Vec<_> =
-            all.packets.iter().map(|packet| (packet.frame, packet.interface, all.data(packet))).collect();
-        assert_eq!(told, [(1, 1, &b"a"[..]), (2, 0, &b"b"[..])]);
         for feed in [one, other] {
             feed.sender.send(Event::Ended).unwrap();
         }
-        assert!(matches!(live.next(Duration::ZERO), Heard::Nothing));
-        assert!(matches!(live.next(Duration::ZERO), Heard::End));
+        assert_eq!(heard(&mut live), [(1, 1, b"a".to_vec()), (2, 0, b"b".to_vec())]);
+    }
+
+    #[test]
+    fn what_another_interface_hands_over_later_still_goes_before() {
+        let mut live = Live::new(4);
+        let (one, other) = (live.feed(Vec::new()), live.feed(Vec::new()));
+        one.sender.send(Event::Packets(one.number, batch(0, b"a"))).unwrap();
+        one.sender.send(Event::Packets(one.number, batch(200, b"c"))).unwrap();
+        let Heard::Packets(first) = live.next(Duration::ZERO) else { panic!("the first is old enough") };
+        assert_eq!(first.packets.len(), 1);
+        other.sender.send(Event::Packets(other.number, batch(100, b"b"))).unwrap();
+        for feed in [one, other] {
+            feed.sender.send(Event::Ended).unwrap();
+        }
+        assert_eq!(heard(&mut live), [(2, 1, b"b".to_vec()), (3, 0, b"c".to_vec())]);
     }
 }

@@ -44,8 +44,8 @@ pub(super) struct Needs {
 #[cfg(target_os = "linux")]
 pub(super) fn give_up(args: &RightsArgs, needs: &Needs) -> Result<Vec<String>, Error> {
     let user = user::of(args)?;
+    user::make_folders(&needs.write, user.as_ref())?;
     if let Some(user) = &user {
-        user::make_folders(&needs.write, user)?;
         user::become_it(user, needs.reopen)?;
     }
     user::drop_capabilities(needs.reopen)?;

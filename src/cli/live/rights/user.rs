@@ -43,12 +43,14 @@ pub(super) fn current() -> String {
     User::from_uid(number).ok().flatten().map_or_else(|| format!("user {number}"), |user| user.name)
 }
 
-/// Makes the folders that there are not, for this user.
-pub(super) fn make_folders(folders: &[PathBuf], user: &User) -> Result<(), Error> {
+/// Makes the folders that there are not, for the user who will write.
+pub(super) fn make_folders(folders: &[PathBuf], user: Option<&User>) -> Result<(), Error> {
     for path in folders.iter().filter(|path| !path.exists()) {
         let failed = |source| Error::Io { path: path.clone(), source };
-        fs::create_dir(path).map_err(failed)?;
-        unistd::chown(path, Some(user.uid), Some(user.gid)).map_err(|why| failed(why.into()))?;
+        fs::create_dir_all(path).map_err(failed)?;
+        if let Some(user) = user {
+            unistd::chown(path, Some(user.uid), Some(user.gid)).map_err(|why| failed(why.into()))?;
+        }
     }
     Ok(())
 }
