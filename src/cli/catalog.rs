@@ -115,7 +115,7 @@ pub(super) fn flows(args: &CatalogArgs, screen: ScreenArgs) -> Result<Status, St
     Ok(Status::Clean)
 }
 
-fn write_table<'a>(
+pub(super) fn write_table<'a>(
     header: &[&str],
     rows: impl Iterator<Item = Vec<&'a str>>,
     style: Style,

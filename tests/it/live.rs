@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::support;
+use crate::support::net::{Net, ip};
 use callflow::analysis::{Analyzer, Options};
 use callflow::base::{Batch, Timestamp};
 use callflow::capture::{self, More};
@@ -295,37 +296,6 @@ fn what_cannot_be_listened_on_is_said() {
     assert_eq!(wrong.status.code(), Some(2));
     let empty = callflow(&["live", "-"]).output().unwrap();
     assert_eq!(empty.status.code(), Some(3), "standard input that is no capture");
-}
-
-fn ip(args: &[&str]) -> bool {
-    Command::new("ip").args(args).output().is_ok_and(|output| output.status.success())
-}
-
-/// A network of its own, with a loopback interface and no way out.
-struct Net(String);
-
-impl Net {
-    fn new(number: u32) -> Option<Self> {
-        let name = format!("callflow{}-{number}", std::process::id());
-        if !ip(&["netns", "add", &name]) {
-            return None;
-        }
-        let net = Self(name);
-        ip(&["-n", &net.0, "link", "set", "lo", "up"]).then_some(net)
-    }
-
-    /// Runs a command within.
-    fn command(&self, program: &str, args: &[&str]) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0, program]).args(args).current_dir(support::root());
-        command
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-    }
 }
 
 /// Within the network of the test below: a call over loopback, nothing else.

@@ -30,6 +30,7 @@ mod hostile;
 mod ladders;
 mod legs;
 mod live;
+mod live_rights;
 mod matrix;
 mod messages;
 mod model;

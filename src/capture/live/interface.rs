@@ -1,47 +1,25 @@
-//! An interface, by libpcap: its thread only fills batches.
+//! An interface, by libpcap: its thread only fills batches, and opens the interface again when it went away and came back.
 
-use super::{Event, Feed, lock};
-use crate::base::{Batch, Error, LinkType, PacketMeta, Timestamp};
-use crate::capture::filter::{self, reason};
+use super::device::{self, COLLECT, Settings};
+use super::{Event, Feed, lock, right};
+use crate::base::{Anomaly, AnomalyKind, Batch, Error, LinkType, PacketMeta, Timestamp};
+use crate::capture::filter::reason;
 use crate::capture::{CaptureInfo, Maker};
 use bytes::{Bytes, BytesMut};
-use pcap::{Active, Capture, Device};
+use pcap::{Active, Capture};
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 /// Bytes of packets in one batch of an interface: [`crate::base::limits::WAITING_BATCHES`] of them are 64 MiB.
 const BATCH_BYTES: usize = 256 << 10;
-/// How long the kernel may collect packets before it hands them over, and how old a batch may get.
-const COLLECT: Duration = Duration::from_millis(100);
 /// How long to leave an interface alone that has nothing.
 const IDLE: Duration = Duration::from_millis(20);
-/// The interface that is all of them.
-const ANY: &str = "any";
-
-/// How to listen on interfaces.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Bytes taken of each packet.
-    pub snaplen: i32,
-    /// Bytes of the kernel's buffer for each interface.
-    pub ring: i32,
-    /// Whether to take packets that are for other machines.
-    pub promiscuous: bool,
-    /// Whether to take each packet at once.
-    pub immediate: bool,
-    /// A filter in libpcap's language; empty for all packets.
-    pub filter: String,
-}
-
-/// Names of the interfaces there are, with what the system says about them.
-///
-/// # Errors
-/// [`Error::Device`] when the system does not tell.
-pub fn interfaces() -> Result<Vec<(String, String)>, Error> {
-    let all = Device::list().map_err(|why| Error::Device { name: "interfaces".to_owned(), why: reason(&why) })?;
-    Ok(all.into_iter().map(|device| (device.name, device.desc.unwrap_or_default())).collect())
-}
+/// Of how many such rests one asks what the interface is called: one a second.
+const RESTS: u32 = 50;
+/// How soon to look whether an interface is back, at first and at last.
+const SOON: Duration = Duration::from_millis(200);
+const LATE: Duration = Duration::from_secs(5);
 
 /// What is known of an interface before the first packet.
 pub(super) fn info(name: &str, device: &Capture<Active>) -> Vec<CaptureInfo> {
@@ -61,86 +39,172 @@ pub(super) fn info(name: &str, device: &Capture<Active>) -> Vec<CaptureInfo> {
     }]
 }
 
-/// Starts the thread of an interface.
-pub(super) fn start(device: Capture<Active>, name: &str, feed: Feed) {
-    let (name, link) = (name.to_owned(), link_of(&device));
-    let sniffer = Sniffer { device, name, link, feed, bytes: BytesMut::new(), batch: Batch::default(), unread: 0 };
-    thread::spawn(move || sniffer.run());
-}
-
 fn link_of(device: &Capture<Active>) -> LinkType {
     LinkType(u16::try_from(device.get_datalink().0).unwrap_or(u16::MAX))
 }
 
-/// Opens one interface.
-pub(super) fn open(name: &str, settings: &Settings) -> Result<Capture<Active>, Error> {
-    let known = interfaces()?;
-    if name != ANY && known.iter().all(|(known, _)| known != name) {
-        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(Error::Usage(format!("there is no interface '{name}'; there are: {}", names.join(", "))));
-    }
-    let failed = |why: &pcap::Error| Error::Device { name: name.to_owned(), why: advice(&reason(why)) };
-    let activate = |promiscuous: bool| {
-        Capture::from_device(name)?
-            .snaplen(settings.snaplen)
-            .buffer_size(settings.ring)
-            .promisc(promiscuous)
-            .immediate_mode(settings.immediate)
-            .timeout(COLLECT.as_millis() as i32)
-            .open()
-    };
-    // Some interfaces know nothing of promiscuity, among them the one that is all.
-    let mut device = match activate(settings.promiscuous && name != ANY) {
-        Err(_) if settings.promiscuous => activate(false),
-        opened => opened,
-    }
-    .map_err(|why| failed(&why))?;
-    if !settings.filter.is_empty() {
-        filter::set(&mut device, &settings.filter)?;
-    }
-    // Where the kernel fills its buffer by blocks, waiting for packets would last until there is one.
-    device.setnonblock().map_err(|why| failed(&why))
-}
-
-/// libpcap's words, and what to do when it is rights that lack.
-fn advice(why: &str) -> String {
-    if !["permi", "Permi", "EPERM"].iter().any(|word| why.contains(word)) {
-        return why.to_owned();
-    }
-    format!(
-        "{why}. Listening takes the right CAP_NET_RAW. Run it as root, or give the program that right: \
-         sudo setcap cap_net_raw+ep \"$(command -v callflow)\""
-    )
-}
-
 /// The thread of an interface.
-struct Sniffer {
+pub(super) struct Sniffer {
     device: Capture<Active>,
+    /// As the user calls it.
     name: String,
+    /// As it was called when last asked.
+    called: String,
+    /// By which the kernel knows it; it stays when the name changes. `-i any` has none.
+    number: Option<u32>,
+    settings: Settings,
     link: LinkType,
     feed: Feed,
     bytes: BytesMut,
     batch: Batch,
     /// Packets that nobody had time for.
     unread: u64,
+    /// Packets that the kernel dropped, of this opening and of those before.
+    dropped: u64,
+    dropped_before: u64,
+    /// Rests since the name was asked for.
+    rests: u32,
+    /// How long to wait for an interface that is gone: longer each time, until a packet comes.
+    pause: Duration,
 }
 
 impl Sniffer {
-    fn run(mut self) {
-        while !self.feed.stop.load(Ordering::Acquire) {
-            if let Err(why) = self.fill() {
-                self.flush();
-                let error = Error::Device { name: self.name.clone(), why: reason(&why) };
-                lock(&self.feed.told).captures.iter_mut().for_each(|info| info.complete = false);
-                let _ = self.feed.sender.send(Event::Failed(error));
-                break;
-            }
+    pub(super) fn new(device: Capture<Active>, name: &str, settings: &Settings, feed: Feed) -> Self {
+        Self {
+            link: link_of(&device),
+            device,
+            name: name.to_owned(),
+            called: name.to_owned(),
+            number: device::number_of(name),
+            settings: settings.clone(),
+            feed,
+            bytes: BytesMut::new(),
+            batch: Batch::default(),
+            unread: 0,
+            dropped: 0,
+            dropped_before: 0,
+            rests: 0,
+            pause: SOON,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        while !self.is_stopped() {
+            let filled = self.fill();
             if self.batch.packets.is_empty() {
-                thread::sleep(IDLE);
+                self.rest();
+            } else {
+                self.pause = SOON;
             }
             self.flush();
+            if let Err(why) = filled
+                && !self.await_return(&reason(&why))
+            {
+                break;
+            }
         }
         let _ = self.feed.sender.send(Event::Ended);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.feed.stop.load(Ordering::Acquire)
+    }
+
+    fn tell(&self, text: String) {
+        let _ = self.feed.sender.send(Event::Told(text));
+    }
+
+    fn rest(&mut self) {
+        thread::sleep(IDLE);
+        self.rests += 1;
+        if self.rests >= RESTS {
+            self.rests = 0;
+            self.ask_name();
+        }
+    }
+
+    /// A socket is bound to the number of an interface: whatever it is called, listening goes on.
+    fn ask_name(&mut self) {
+        if let Some(called) = self.number.and_then(device::name_of)
+            && called != self.called
+        {
+            self.tell(format!("{} is called {called} now", self.called));
+            self.called = called;
+        }
+    }
+
+    /// Says that the interface went away, and waits until there is one of its name that can be opened, or itself by another
+    /// name. Whether there is.
+    fn await_return(&mut self, why: &str) -> bool {
+        self.drain();
+        self.set_complete(false);
+        self.tell(format!("{}: {why}; waiting for it to come back", self.called));
+        // The numbers of what is closed now stay.
+        self.dropped_before = self.dropped;
+        loop {
+            if !self.wait() {
+                return false;
+            }
+            self.ask_name();
+            if self.number.and_then(device::name_of).is_none() {
+                self.called.clone_from(&self.name);
+            }
+            match right::with(|| device::activate(&self.called, &self.settings)) {
+                Ok(device) => {
+                    self.go_on_with(device);
+                    return true;
+                }
+                Err(Error::Device { why, .. }) if !device::lacks_rights(&why) => {}
+                Err(error) => {
+                    let _ = self.feed.sender.send(Event::Failed(error));
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Takes what was captured before the interface went away: the kernel hands it over when its time has come.
+    fn drain(&mut self) {
+        thread::sleep(COLLECT + IDLE);
+        loop {
+            let filled = self.fill();
+            if self.batch.packets.is_empty() {
+                return;
+            }
+            self.flush();
+            if filled.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits, longer each time. Whether to go on.
+    fn wait(&mut self) -> bool {
+        let mut waited = Duration::ZERO;
+        while waited < self.pause && !self.is_stopped() {
+            thread::sleep(IDLE);
+            waited += IDLE;
+        }
+        self.pause = (self.pause * 2).min(LATE);
+        !self.is_stopped()
+    }
+
+    fn go_on_with(&mut self, device: Capture<Active>) {
+        let (link, name) = (link_of(&device), &self.called);
+        (self.link, self.number, self.device) = (link, device::number_of(name), device);
+        self.set_complete(true);
+        let text = format!("{name} went away and came back; what it carried until it was open again is not here");
+        let mut told = lock(&self.feed.told);
+        told.anomalies.add(Anomaly::new(AnomalyKind::DroppedPackets, 0, 0, text));
+        for info in told.captures.iter_mut().filter(|info| !info.link_types.contains(&link)) {
+            info.link_types.push(link);
+        }
+        drop(told);
+        self.tell(format!("{} is back; listening goes on", self.called));
+    }
+
+    fn set_complete(&self, complete: bool) {
+        lock(&self.feed.told).captures.iter_mut().for_each(|info| info.complete = complete);
     }
 
     /// Takes packets until there are no more at the moment, or the batch is full or old enough.
@@ -167,48 +231,42 @@ impl Sniffer {
             });
             self.bytes.extend_from_slice(packet.data);
             let first = *first.get_or_insert(time);
-            let stopped = self.feed.stop.load(Ordering::Acquire);
-            if self.bytes.len() >= BATCH_BYTES || time.since(first) >= COLLECT || stopped {
+            if self.bytes.len() >= BATCH_BYTES || time.since(first) >= COLLECT || self.is_stopped() {
                 return Ok(());
             }
         }
     }
 
-    /// Hands the batch over. When nobody has time for it, it is given up: waiting would have the kernel drop others.
+    /// Hands over what there is, and notes what was lost.
     fn flush(&mut self) {
-        let stat = self.device.stats().ok();
-        if self.batch.packets.is_empty() && stat.is_none() {
-            return;
+        if let Ok(stat) = self.device.stats() {
+            let dropped = u64::from(stat.dropped).saturating_add(stat.if_dropped.into());
+            self.dropped = self.dropped_before.saturating_add(dropped);
         }
+        if !self.batch.packets.is_empty() {
+            self.hand_over();
+        }
+        let drops = self.dropped.saturating_add(self.unread);
+        lock(&self.feed.told).captures.iter_mut().for_each(|info| info.drops = info.drops.max(drops));
+    }
+
+    /// When nobody has time for a batch, it is given up: waiting would have the kernel drop others.
+    fn hand_over(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
         let bytes: Bytes = std::mem::replace(&mut self.bytes, BytesMut::with_capacity(BATCH_BYTES / 8)).freeze();
-        let times = batch.packets.first().zip(batch.packets.last()).map(|(first, last)| (first.time, last.time));
+        let (first, last) =
+            (batch.packets.first().map(|packet| packet.time), batch.packets.last().map(|packet| packet.time));
         let (packets, size) = (batch.packets.len() as u64, bytes.len() as u64);
         batch.buffers.push(bytes);
-        let given = packets == 0 || self.feed.sender.try_send(Event::Packets(self.feed.number, batch)).is_ok();
-        let mut told = lock(&self.feed.told);
-        for info in &mut told.captures {
-            if given {
-                info.packets += packets;
-                info.bytes += size;
-                info.first = info.first.or(times.map(|(first, _)| first));
-                info.last = times.map(|(_, last)| last).or(info.last);
-            } else {
-                self.unread += packets;
-            }
-            let kernel = stat.map_or(0, |stat| u64::from(stat.dropped) + u64::from(stat.if_dropped));
-            info.drops = info.drops.max(kernel.saturating_add(self.unread));
+        if self.feed.sender.try_send(Event::Packets(self.feed.number, batch)).is_err() {
+            self.unread += packets;
+            return;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_rights_are_told_with_the_way_to_get_them() {
-        assert!(advice("socket: Operation not permitted").contains("setcap cap_net_raw+ep"));
-        assert_eq!(advice("The interface is not up"), "The interface is not up");
+        for info in &mut lock(&self.feed.told).captures {
+            info.packets += packets;
+            info.bytes += size;
+            info.first = info.first.or(first);
+            info.last = last.or(info.last);
+        }
     }
 }

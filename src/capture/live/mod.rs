@@ -1,24 +1,31 @@
 //! Packets as they come: a thread for each interface, or for a stream, that only fills batches.
 
+mod device;
 mod hep;
 mod interface;
 mod points;
+mod right;
 mod stream;
 
+pub use device::{Interface, Settings, interfaces};
 pub use hep::{HepAddress, HepSettings, HepTransport, Pack, Refused, TlsFiles, server as tls_server};
-pub use interface::{Settings, interfaces};
 pub use points::Points;
 
 use super::{CaptureInfo, Names, Source};
 use crate::base::{Anomalies, Batch, Error, PacketMeta};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 /// How long to wait for what other interfaces captured meanwhile.
 const GATHER: Duration = Duration::from_millis(20);
+/// How long packets of several interfaces are held back, by their own time, so that older ones of another may go before:
+/// longer than the kernel collects packets, and a thread rests.
+const HOLD: Duration = Duration::from_millis(150);
 /// Batches put in order of time together.
 const GATHERED: usize = 64;
 
@@ -31,6 +38,8 @@ pub enum Heard {
     Nothing,
     /// One of several inputs ended with an error.
     Failed(Error),
+    /// Something about an input that goes on, in words.
+    Told(String),
     /// All inputs have ended.
     End,
 }
@@ -39,6 +48,7 @@ enum Event {
     /// Packets of the input with this number.
     Packets(usize, Batch),
     Failed(Error),
+    Told(String),
     Ended,
 }
 
@@ -64,8 +74,8 @@ struct Feed {
     stop: Arc<AtomicBool>,
 }
 
-/// Inputs that are listened to, each in a thread of its own. The threads end with the inputs, or after [`Live::stop`];
-/// one that waits for a stream is left behind.
+/// Inputs that are listened to, each in a thread of its own. The threads start with [`Live::start`], so that rights can be
+/// given up before; they end with the inputs, or after [`Live::stop`]; one that waits for a stream is left behind.
 pub struct Live {
     events: Receiver<Event>,
     sender: SyncSender<Event>,
@@ -73,16 +83,21 @@ pub struct Live {
     stop: Arc<AtomicBool>,
     running: usize,
     frames: u32,
-    /// Errors that came between packets.
-    failed: VecDeque<Error>,
+    /// The newest packets of several interfaces.
+    held: Batch,
+    /// What was told between packets.
+    between: VecDeque<Heard>,
+    /// Threads that are not started yet.
+    waiting: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Live {
     /// Nothing that is listened to yet. `room`: batches that may wait to be taken.
     pub fn new(room: usize) -> Self {
         let (sender, events) = sync_channel(room);
-        let (stop, failed) = (Arc::default(), VecDeque::new());
-        Self { events, sender, told: Vec::new(), stop, running: 0, frames: 0, failed }
+        let (stop, between, waiting) = (Arc::default(), VecDeque::new(), Vec::new());
+        let (told, held) = (Vec::new(), Batch::default());
+        Self { events, sender, told, stop, running: 0, frames: 0, held, between, waiting }
     }
 
     /// Listens on an interface, too.
@@ -91,9 +106,10 @@ impl Live {
     /// [`Error::Usage`] for an interface that there is not, [`Error::Device`] for one that may not be listened on,
     /// [`Error::Filter`] for a filter that libpcap does not accept.
     pub fn listen(&mut self, name: &str, settings: &Settings) -> Result<(), Error> {
-        let device = interface::open(name, settings)?;
+        let device = device::open(name, settings)?;
         let feed = self.feed(interface::info(name, &device));
-        interface::start(device, name, feed);
+        let sniffer = interface::Sniffer::new(device, name, settings, feed);
+        self.waiting.push(Box::new(move || sniffer.run()));
         Ok(())
     }
 
@@ -113,7 +129,14 @@ impl Live {
     /// Reads what `open` gives, too: opening it may wait.
     pub fn read(&mut self, open: impl FnOnce() -> Result<Box<dyn Source>, Error> + Send + 'static) {
         let feed = self.feed(Vec::new());
-        stream::start(open, feed);
+        self.waiting.push(Box::new(move || stream::run(open, &feed)));
+    }
+
+    /// Starts the threads of all inputs. They have the rights that the caller has now.
+    pub fn start(&mut self) {
+        for run in self.waiting.drain(..) {
+            thread::spawn(run);
+        }
     }
 
     /// One more input.
@@ -125,14 +148,20 @@ impl Live {
         Feed { number: self.told.len() - 1, sender, told, stop }
     }
 
-    /// What came, or that nothing did within `wait`.
+    /// What came, or that nothing did within `wait`. Starts what was not started.
     pub fn next(&mut self, wait: Duration) -> Heard {
-        if let Some(error) = self.failed.pop_front() {
-            return Heard::Failed(error);
+        self.start();
+        if let Some(heard) = self.between.pop_front() {
+            return heard;
         }
         match self.event(wait) {
             Some(Event::Packets(number, batch)) => self.gather(number, batch),
             Some(Event::Failed(error)) => Heard::Failed(error),
+            Some(Event::Told(text)) => Heard::Told(text),
+            Some(Event::Ended) | None if !self.held.packets.is_empty() => {
+                let held = std::mem::take(&mut self.held);
+                self.numbered(held)
+            }
             Some(Event::Ended) | None if self.running > 0 => Heard::Nothing,
             Some(Event::Ended) | None => Heard::End,
         }
@@ -184,38 +213,68 @@ impl Live {
         Some(event)
     }
 
-    /// Numbers the frames of a batch; of several interfaces, puts in order what they captured meanwhile.
+    /// What an interface captured; of several, in order with what the others captured meanwhile.
     fn gather(&mut self, number: usize, first: Batch) -> Heard {
-        let mut all = Batch::default();
-        add(&mut all, number, first, self.told.len() > 1);
+        if self.told.len() == 1 {
+            return self.numbered(first);
+        }
+        let mut all = std::mem::take(&mut self.held);
+        add(&mut all, number, first);
         let mut gathered = 1;
-        while self.told.len() > 1 && gathered < GATHERED {
+        while gathered < GATHERED {
             match self.event(GATHER) {
-                Some(Event::Packets(number, batch)) => add(&mut all, number, batch, true),
-                Some(Event::Failed(error)) => self.failed.push_back(error),
+                Some(Event::Packets(number, batch)) => add(&mut all, number, batch),
+                Some(Event::Failed(error)) => self.between.push_back(Heard::Failed(error)),
+                Some(Event::Told(text)) => self.between.push_back(Heard::Told(text)),
                 Some(Event::Ended) => {}
                 None => break,
             }
             gathered += 1;
         }
-        if self.told.len() > 1 {
-            all.packets.sort_by_key(|packet| packet.time);
+        all.packets.sort_by_key(|packet| packet.time);
+        let newest = all.packets.last().map(|packet| packet.time).unwrap_or_default();
+        let ripe = all.packets.partition_point(|packet| newest.since(packet.time) > HOLD);
+        let packets = all.packets.split_off(ripe);
+        if !packets.is_empty() {
+            self.hold(&all.buffers, packets);
         }
-        for packet in &mut all.packets {
+        if all.packets.is_empty() { Heard::Nothing } else { self.numbered(all) }
+    }
+
+    /// Keeps packets, and of the buffers those that they are in.
+    fn hold(&mut self, buffers: &[Bytes], mut packets: Vec<PacketMeta>) {
+        let mut places = vec![None; buffers.len()];
+        for packet in &mut packets {
+            let Some((place, buffer)) = places.get_mut(packet.buffer as usize).zip(buffers.get(packet.buffer as usize))
+            else {
+                continue;
+            };
+            packet.buffer = *place.get_or_insert_with(|| {
+                self.held.buffers.push(buffer.clone());
+                self.held.buffers.len() as u32 - 1
+            });
+        }
+        self.held.packets = packets;
+    }
+
+    /// Numbers the frames.
+    fn numbered(&mut self, mut batch: Batch) -> Heard {
+        for packet in &mut batch.packets {
             // Weeks of traffic have more frames than numbers.
             self.frames = self.frames.checked_add(1).unwrap_or(1);
             packet.frame = self.frames;
         }
-        Heard::Packets(all)
+        Heard::Packets(batch)
     }
 }
 
-fn add(all: &mut Batch, number: usize, batch: Batch, is_one_of_several: bool) {
+/// One of several interfaces is an observation point of its own.
+fn add(all: &mut Batch, number: usize, batch: Batch) {
     let before = all.buffers.len() as u32;
     all.buffers.extend(batch.buffers);
     all.packets.extend(batch.packets.into_iter().map(|packet| PacketMeta {
         buffer: packet.buffer + before,
-        interface: if is_one_of_several { number as u32 } else { packet.interface },
+        interface: number as u32,
         ..packet
     }));
 }
@@ -230,11 +289,10 @@ mod tests {
     use crate::base::{LinkType, Timestamp};
     use bytes::Bytes;
 
-    #[test]
-    fn batches_of_two_interfaces_keep_their_bytes_apart() {
-        let packet = |time| PacketMeta {
+    fn batch(millis: i64, byte: &'static [u8]) -> Batch {
+        let packet = PacketMeta {
             frame: 0,
-            time: Timestamp::from_nanos(time),
+            time: Timestamp::from_nanos(millis * 1_000_000),
             buffer: 0,
             offset: 0,
             captured: 1,
@@ -242,20 +300,47 @@ mod tests {
             link: LinkType(1),
             interface: 0,
         };
-        let batch =
-            |time, byte: &'static [u8]| Batch { buffers: vec![Bytes::from_static(byte)], packets: vec![packet(time)] };
+        Batch { buffers: vec![Bytes::from_static(byte)], packets: vec![packet] }
+    }
+
+    /// Frame, interface and byte of all packets that come.
+    fn heard(live: &mut Live) -> Vec<(u32, u32, Vec<u8>)> {
+        let mut all = Vec::new();
+        loop {
+            match live.next(Duration::ZERO) {
+                Heard::Packets(batch) => all.extend(
+                    batch.packets.iter().map(|packet| (packet.frame, packet.interface, batch.data(packet).to_vec())),
+                ),
+                Heard::End => return all,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn batches_of_two_interfaces_keep_their_bytes_apart() {
         let mut live = Live::new(4);
         let (one, other) = (live.feed(Vec::new()), live.feed(Vec::new()));
         one.sender.send(Event::Packets(one.number, batch(2, b"b"))).unwrap();
         other.sender.send(Event::Packets(other.number, batch(1, b"a"))).unwrap();
-        let Heard::Packets(all) = live.next(Duration::ZERO) else { panic!("nothing came") };
-        let told: Vec<_> =
-            all.packets.iter().map(|packet| (packet.frame, packet.interface, all.data(packet))).collect();
-        assert_eq!(told, [(1, 1, &b"a"[..]), (2, 0, &b"b"[..])]);
         for feed in [one, other] {
             feed.sender.send(Event::Ended).unwrap();
         }
-        assert!(matches!(live.next(Duration::ZERO), Heard::Nothing));
-        assert!(matches!(live.next(Duration::ZERO), Heard::End));
+        assert_eq!(heard(&mut live), [(1, 1, b"a".to_vec()), (2, 0, b"b".to_vec())]);
+    }
+
+    #[test]
+    fn what_another_interface_hands_over_later_still_goes_before() {
+        let mut live = Live::new(4);
+        let (one, other) = (live.feed(Vec::new()), live.feed(Vec::new()));
+        one.sender.send(Event::Packets(one.number, batch(0, b"a"))).unwrap();
+        one.sender.send(Event::Packets(one.number, batch(200, b"c"))).unwrap();
+        let Heard::Packets(first) = live.next(Duration::ZERO) else { panic!("the first is old enough") };
+        assert_eq!(first.packets.len(), 1);
+        other.sender.send(Event::Packets(other.number, batch(100, b"b"))).unwrap();
+        for feed in [one, other] {
+            feed.sender.send(Event::Ended).unwrap();
+        }
+        assert_eq!(heard(&mut live), [(2, 1, b"b".to_vec()), (3, 0, b"c".to_vec())]);
     }
 }

@@ -4,19 +4,16 @@ use super::{Event, Feed, lock};
 use crate::base::{Batch, Error};
 use crate::capture::{More, Source};
 use std::sync::atomic::Ordering;
-use std::thread;
 
-/// Starts the thread that opens and reads it.
-pub(super) fn start(open: impl FnOnce() -> Result<Box<dyn Source>, Error> + Send + 'static, feed: Feed) {
-    thread::spawn(move || {
-        match open() {
-            Ok(source) => read(source, &feed),
-            Err(error) => {
-                let _ = feed.sender.send(Event::Failed(error));
-            }
+/// The thread that opens and reads it.
+pub(super) fn run(open: impl FnOnce() -> Result<Box<dyn Source>, Error>, feed: &Feed) {
+    match open() {
+        Ok(source) => read(source, feed),
+        Err(error) => {
+            let _ = feed.sender.send(Event::Failed(error));
         }
-        let _ = feed.sender.send(Event::Ended);
-    });
+    }
+    let _ = feed.sender.send(Event::Ended);
 }
 
 fn read(mut source: Box<dyn Source>, feed: &Feed) {

@@ -3,20 +3,22 @@
 mod clock;
 mod evidence;
 mod faulty;
+mod interfaces;
+mod rights;
 mod run;
 mod show;
 mod tap;
 
-use super::args::{LiveArgs, ScreenArgs};
+use super::args::{LiveArgs, ScreenArgs, Voice};
 use super::pipeline::{self, Judge};
 use super::{Status, Stop, follow, output, say, select};
 use crate::analysis::Options;
 use crate::base::{Error, limits};
 use crate::capture::{self, CaptureFile, Filtered, Live, Rotating, Settings, Source};
-use crate::report;
+use rights::Needs;
 use run::Run;
 use show::Show;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,25 +26,27 @@ use tap::Tap;
 
 /// Runs the command.
 pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> {
-    let mut output = output::open(args.output.as_deref(), screen)?;
+    let output = output::open(args.output.as_deref(), screen)?;
     if args.list_interfaces {
-        for (name, about) in capture::interfaces()? {
-            writeln!(output.out, "{}", report::escape::text(format!("{name}  {about}").trim_end()))?;
-        }
-        output.out.flush()?;
-        return Ok(Status::Clean);
+        return interfaces::list(args.format, output);
     }
     let stop_on = args.stop_on.iter().map(|name| select::rule_code(name)).collect::<Result<Vec<_>, _>>()?;
     let judge = Judge::new(&args.known)?;
     let options = Options { copies: true, ..pipeline::options(&args.known)? };
     let stop = follow::stop_flag().map_err(|source| Error::Usage(format!("live: {source}")))?;
-    let source = match open(args, &stop) {
+    let mut source = match open(args, &stop) {
         Err(error @ Error::Device { .. }) => {
             say(&error);
             return Ok(Status::Unread);
         }
         source => source?,
     };
+    let told = rights::give_up(&args.rights, &needs(args))?;
+    if args.known.voice == Voice::Verbose {
+        told.iter().for_each(|line| say(line));
+    }
+    source.start();
+    rights::give_up_rest();
     let taps = taps(args, &source)?;
     let mut show = Show::new(args, output, judge, stop_on);
     let run = || Run::new(args, source, options, taps).run(&mut show, &stop);
@@ -56,7 +60,30 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> 
     }
 }
 
+/// Whether packets come from a stream or a file, not from interfaces.
+fn is_stream(args: &LiveArgs) -> bool {
+    args.follow.is_some() || args.words.first().is_some_and(|word| word == "-")
+}
+
+/// What is reached after the rights were given up.
+fn needs(args: &LiveArgs) -> Needs {
+    let reopen = !is_stream(args) && args.interface.iter().any(|name| name != "any");
+    let known = &args.known;
+    let read_again = [&known.keylog, &known.passwords, &known.names].into_iter().flatten();
+    let read_again = read_again.chain(&known.rsa_key).chain(&known.flow_file).cloned().collect();
+    Needs {
+        read: args.follow.iter().cloned().collect(),
+        read_again,
+        write: args.evidence.write.iter().cloned().collect(),
+        look_up: reopen && !args.words.is_empty(),
+        reopen,
+        ..Needs::default()
+    }
+}
+
 /// Those who listen beside the one who tells.
+///
+/// Rights were given up: what they open now and later stands in [`needs`].
 fn taps(args: &LiveArgs, source: &Live) -> Result<Vec<Box<dyn Tap>>, Error> {
     let mut taps = Vec::new();
     taps.extend(evidence::tap(&args.evidence, args.follow.as_deref(), source)?);

@@ -106,6 +106,7 @@ impl<'a> Run<'a> {
                 self.unread = true;
                 self.status.suspend(|| say(&error));
             }
+            Heard::Told(text) => self.status.suspend(|| say(&text)),
             Heard::End => return false,
         }
         true

@@ -1,6 +1,8 @@
 //! From a `.trace` text to packets and through the whole pipeline.
 
 pub mod legs;
+#[cfg(unix)]
+pub mod net;
 pub mod packets;
 pub mod printed;
 pub mod trace;

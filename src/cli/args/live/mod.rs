@@ -1,8 +1,10 @@
 //! What `callflow live` is given.
 
 mod evidence;
+mod rights;
 
 pub(in crate::cli) use evidence::EvidenceArgs;
+pub(in crate::cli) use rights::RightsArgs;
 
 use super::{FailOn, KnownArgs};
 use clap::{Args, ValueEnum};
@@ -19,7 +21,7 @@ pub(in crate::cli) struct LiveArgs {
     /// Interface to listen on; may be repeated.
     #[arg(short, long, value_name = "IFACE", default_value = "any", help_heading = "Input")]
     pub(in crate::cli) interface: Vec<String>,
-    /// List the interfaces there are, and stop.
+    /// List the interfaces there are, with their state and addresses, and stop.
     #[arg(long, help_heading = "Input")]
     pub(in crate::cli) list_interfaces: bool,
     /// Listen to a capture file that another program is writing, or to a folder of such files that follow one another,
@@ -67,6 +69,8 @@ pub(in crate::cli) struct LiveArgs {
     /// No SIP is fine (exit code 0 instead of 4).
     #[arg(long, help_heading = "Verdict")]
     pub(in crate::cli) allow_empty: bool,
+    #[command(flatten)]
+    pub(in crate::cli) rights: RightsArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
