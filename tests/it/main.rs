@@ -32,6 +32,7 @@ mod live;
 mod matrix;
 mod messages;
 mod model;
+mod ops;
 mod order;
 mod participants;
 mod points;

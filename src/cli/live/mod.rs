@@ -1,17 +1,26 @@
 //! `callflow live`: calls and findings as they happen.
 
 mod clock;
+mod families;
+mod http;
+mod metrics;
+mod ops;
 mod run;
 mod show;
 mod tap;
 
+pub(super) use clock::wall;
+
 use super::args::{LiveArgs, ScreenArgs};
+use super::log::{self, Level};
 use super::pipeline::{self, Judge};
-use super::{Status, Stop, follow, output, say, select};
+use super::{Status, Stop, follow, output, select};
 use crate::analysis::Options;
 use crate::base::{Error, limits};
 use crate::capture::{self, CaptureFile, Filtered, Live, Settings, Source};
 use crate::report;
+use metrics::Counting;
+use ops::{Again, Ops};
 use run::Run;
 use show::Show;
 use std::io::{self, Write};
@@ -20,8 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tap::Tap;
 
-/// Runs the command.
-pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+/// Runs the command. `again` gives its arguments when the configuration may have changed.
+pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Result<Status, Stop> {
+    log::write_as(args.ops.log_format);
     let mut output = output::open(args.output.as_deref(), screen)?;
     if args.list_interfaces {
         for (name, about) in capture::interfaces()? {
@@ -33,16 +43,19 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> 
     let stop_on = args.stop_on.iter().map(|name| select::rule_code(name)).collect::<Result<Vec<_>, _>>()?;
     let judge = Judge::new(&args.known)?;
     let options = Options { copies: true, ..pipeline::options(&args.known)? };
-    let stop = follow::stop_flag().map_err(|source| Error::Usage(format!("live: {source}")))?;
+    let signals = |source| Error::Usage(format!("live: {source}"));
+    let stop = follow::stop_flag().map_err(signals)?;
+    let ops = Ops::new(args, again, &stop).map_err(signals)?;
+    let taps = taps(args)?;
     let source = match open(args, &stop) {
         Err(error @ Error::Device { .. }) => {
-            say(&error);
+            log::tell(Level::Error, "input-failed", &error, &[]);
             return Ok(Status::Unread);
         }
         source => source?,
     };
     let mut show = Show::new(args, output, judge, stop_on);
-    let run = || Run::new(args, source, options, taps(args)).run(&mut show, &stop);
+    let run = || Run::new(args, source, options, taps, ops).run(&mut show, &stop);
     match args.known.threads {
         None => run(),
         Some(threads) => rayon::ThreadPoolBuilder::new()
@@ -54,8 +67,12 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> 
 }
 
 /// Those who listen beside the one who tells.
-fn taps(_args: &LiveArgs) -> Vec<Box<dyn Tap>> {
-    Vec::new()
+fn taps(args: &LiveArgs) -> Result<Vec<Box<dyn Tap>>, Error> {
+    let mut taps: Vec<Box<dyn Tap>> = Vec::new();
+    if let Some(address) = args.ops.metrics {
+        taps.push(Box::new(Counting::serve(address)?));
+    }
+    Ok(taps)
 }
 
 /// Opens what the arguments name: interfaces, standard input, or a file that grows.
@@ -96,6 +113,8 @@ fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
     for name in &args.interface {
         live.listen(name, &settings)?;
     }
-    say(&format_args!("listening on {}; Ctrl-C ends it", args.interface.join(", ")));
+    let names = args.interface.join(", ");
+    let fields = [("interfaces", args.interface.clone().into())];
+    log::tell(Level::Info, "listening", &format_args!("listening on {names}; Ctrl-C ends it"), &fields);
     Ok(live)
 }

@@ -1,5 +1,9 @@
 //! What `callflow live` is given.
 
+mod ops;
+
+pub(in crate::cli) use ops::OpsArgs;
+
 use super::{FailOn, KnownArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -60,6 +64,8 @@ pub(in crate::cli) struct LiveArgs {
     /// No SIP is fine (exit code 0 instead of 4).
     #[arg(long, help_heading = "Verdict")]
     pub(in crate::cli) allow_empty: bool,
+    #[command(flatten)]
+    pub(in crate::cli) ops: OpsArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
