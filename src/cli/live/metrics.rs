@@ -12,8 +12,10 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A program that has not looked for so long hangs. Looks come every second, or after three times what the last one took.
+/// A program that has not looked for so long, and the time of some looks, hangs. Looks come every second, or after three
+/// times what the last one took.
 const HANGS: Duration = Duration::from_secs(60);
+const LOOKS: u32 = 5;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -26,21 +28,34 @@ pub(super) struct Counting {
 /// What was known of it when it was looked at last.
 struct Health {
     looked: Instant,
+    /// How long it took.
+    look: Duration,
     faults: Vec<String>,
 }
 
+/// Takes the address; nobody is answered yet. A port below 1024 takes a right that is given up later.
+///
+/// # Errors
+/// [`Error::Usage`] when it is not to be had.
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).map_err(|why| Error::Usage(format!("--metrics {address}: {why}")))
+}
+
 impl Counting {
-    /// Serves at `address` from now on.
+    /// Answers from now on, in threads that have the rights of this one.
     ///
     /// # Errors
-    /// [`Error::Usage`] when that is not to be had.
-    pub(super) fn serve(address: SocketAddr) -> Result<Self, Error> {
-        let failed = |why: std::io::Error| Error::Usage(format!("--metrics {address}: {why}"));
-        let listener = TcpListener::bind(address).map_err(failed)?;
+    /// [`Error::Usage`] when the system has no thread for it.
+    pub(super) fn serve(listener: TcpListener) -> Result<Self, Error> {
+        let failed = |why: std::io::Error| Error::Usage(format!("--metrics: {why}"));
         let address = listener.local_addr().map_err(failed)?;
         let counting = Self {
             families: Arc::new(Families::new(wall().as_nanos() as f64 / 1e9)),
-            health: Arc::new(Mutex::new(Health { looked: clock_on_the_wall(), faults: Vec::new() })),
+            health: Arc::new(Mutex::new(Health {
+                looked: clock_on_the_wall(),
+                look: Duration::ZERO,
+                faults: Vec::new(),
+            })),
         };
         let (families, health) = (Arc::clone(&counting.families), Arc::clone(&counting.health));
         let pages = move |path: &str| match path {
@@ -72,14 +87,14 @@ impl Tap for Counting {
 
     fn pulse(&mut self, pulse: &Pulse) {
         self.families.stand(pulse);
-        *lock(&self.health) = Health { looked: clock_on_the_wall(), faults: pulse.faults.clone() };
+        *lock(&self.health) = Health { looked: clock_on_the_wall(), look: pulse.look, faults: pulse.faults.clone() };
     }
 }
 
 impl Health {
     fn page(&self) -> Page {
         let quiet = self.looked.elapsed();
-        let hangs = (quiet >= HANGS).then(|| format!("has not looked for {} s", quiet.as_secs()));
+        let hangs = (quiet >= HANGS + self.look * LOOKS).then(|| format!("has not looked for {} s", quiet.as_secs()));
         let faults: Vec<&str> = self.faults.iter().map(String::as_str).chain(hangs.as_deref()).collect();
         if faults.is_empty() {
             return Page::text("200 OK", "ok\n");
@@ -98,7 +113,7 @@ mod tests {
 
     #[test]
     fn health_is_bad_when_an_input_ended_or_nobody_looks() {
-        let mut health = Health { looked: clock_on_the_wall(), faults: Vec::new() };
+        let mut health = Health { looked: clock_on_the_wall(), look: Duration::ZERO, faults: Vec::new() };
         assert_eq!((health.page().status, health.page().body.as_str()), ("200 OK", "ok\n"));
         health.faults.push("eth0 has ended".to_owned());
         assert_eq!(health.page().body, "eth0 has ended\n");

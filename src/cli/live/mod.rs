@@ -24,6 +24,7 @@ use ops::{Again, Ops};
 use run::Run;
 use show::Show;
 use std::io::{self, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -46,7 +47,7 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
     let signals = |source| Error::Usage(format!("live: {source}"));
     let stop = follow::stop_flag().map_err(signals)?;
     let ops = Ops::new(args, again, &stop).map_err(signals)?;
-    let taps = taps(args)?;
+    let metrics = args.ops.metrics.map(metrics::bind).transpose()?;
     let source = match open(args, &stop) {
         Err(error @ Error::Device { .. }) => {
             log::tell(Level::Error, "input-failed", &error, &[]);
@@ -54,6 +55,7 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
         }
         source => source?,
     };
+    let taps = taps(metrics)?;
     let mut show = Show::new(args, output, judge, stop_on);
     let run = || Run::new(args, source, options, taps, ops).run(&mut show, &stop);
     match args.known.threads {
@@ -67,10 +69,10 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
 }
 
 /// Those who listen beside the one who tells.
-fn taps(args: &LiveArgs) -> Result<Vec<Box<dyn Tap>>, Error> {
+fn taps(metrics: Option<TcpListener>) -> Result<Vec<Box<dyn Tap>>, Error> {
     let mut taps: Vec<Box<dyn Tap>> = Vec::new();
-    if let Some(address) = args.ops.metrics {
-        taps.push(Box::new(Counting::serve(address)?));
+    if let Some(listener) = metrics {
+        taps.push(Box::new(Counting::serve(listener)?));
     }
     Ok(taps)
 }

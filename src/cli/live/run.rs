@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
     fn pulse(&self) -> Pulse {
         let captures = self.source.captures();
         let ended = captures.iter().filter(|capture| !capture.complete);
-        let ended = ended.map(|capture| format!("{} ended with an error", capture.path));
+        let ended = ended.map(|capture| format!("{} is gone, or ended with an error", capture.path));
         Pulse {
             packets: self.packets,
             messages: self.messages,
