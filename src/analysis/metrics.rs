@@ -73,6 +73,11 @@ impl Delays {
         self.sorted.len()
     }
 
+    /// Each, the shortest first.
+    pub fn iter(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.sorted.iter().copied()
+    }
+
     /// The shortest.
     pub fn min(&self) -> Option<Duration> {
         self.sorted.first().copied()
@@ -106,8 +111,13 @@ impl Extend<Duration> for Delays {
 impl Metrics {
     /// Of a whole capture.
     pub fn of(analysis: &Analysis) -> Self {
+        Self::of_calls(analysis.views())
+    }
+
+    /// Of some calls.
+    pub fn of_calls<'a>(calls: impl IntoIterator<Item = CallView<'a>>) -> Self {
         let mut metrics = Self::default();
-        for view in analysis.views() {
+        for view in calls {
             match view.call.kind {
                 Kind::Registration => metrics.registration(view),
                 Kind::Call => metrics.call(view),

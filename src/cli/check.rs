@@ -1,13 +1,13 @@
 //! `callflow check`: the report and the verdict.
 
-use super::args::{CheckArgs, FailOn, GateArgs, ScreenArgs, Voice};
+use super::args::{CheckArgs, FailOn, GateArgs, InputArgs, ScreenArgs, Voice};
 use super::config::Run as ProjectRun;
 use super::pipeline::Outcome;
 use super::reports::Reports;
 use super::{Status, Stop, catalog, pipeline, say, select};
 use crate::analysis::{CallView, Counted, PacketKind, Stats};
 use crate::report::{Report, count};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs the command.
 pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop> {
@@ -18,24 +18,34 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
     let mut reports = Reports::open(args, screen)?;
     let mut status = Status::Clean;
     let mut calls = 0;
+    let mut met = BTreeSet::new();
+    let (project, voice) = (&args.input.known.project, args.input.known.voice);
     for files in pipeline::groups(&args.input) {
         let outcome = pipeline::run(&args.input, &files)?;
         let selection = select::select(&args.select, &args.input, &outcome)?;
         let report = Report::new(&outcome.captures, &outcome.analysis, &outcome.flows, &outcome.findings, selection);
         let report = reports.mark(report);
         let deviations = expected.map(|expected| deviations(expected, &report)).unwrap_or_default();
-        let report = report.deviating(deviations);
-        let judged = judge(&args.gate, expected, &report, &outcome);
-        reports.add(&report, &outcome.troubles, judged == Status::Clean)?;
         let run = ProjectRun { flow_files: &args.input.known.flow_file, report: &report };
-        let as_expected = args.input.known.project.is_as_expected(run, args.input.known.voice == Voice::Verbose)?;
+        let unmet = project.unmet(run, voice == Voice::Verbose)?;
+        met.extend(project.expectations_of(&outcome.captures));
+        let judged = judge(&args.gate, expected.map(|expected| (expected, &deviations)), &report, &outcome);
+        let as_expected = unmet.calls.is_empty() && unmet.whole.is_empty();
         let earned = if as_expected { judged } else { judged.and(Status::Findings) };
+        let mut calls_astray = unmet.calls;
+        calls_astray.extend(deviations);
+        let report = report.deviating(calls_astray).lacking(unmet.whole);
+        reports.add(&report, &outcome.troubles, earned == Status::Clean)?;
+        unmet.told.iter().for_each(|told| say(told));
         calls += report.call_count();
         status = status.and(earned);
         if !args.input.each {
             // The program ends here; giving back every message of a large capture first takes a tenth of a second.
             std::mem::forget(outcome);
         }
+    }
+    if voice == Voice::Verbose || (voice == Voice::Usual && is_a_collection(&args.input)) {
+        project.idle(|at| met.contains(&at)).iter().for_each(|told| say(told));
     }
     if reports.end()? {
         status = status.and(Status::Findings);
@@ -47,8 +57,17 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
     Ok(status)
 }
 
+/// Whether the user gave more than one file: of one that was picked, it is no wonder that it is not all that the project
+/// speaks of.
+fn is_a_collection(input: &InputArgs) -> bool {
+    input.files.len() > 1 || input.files.iter().any(|file| file.is_dir())
+}
+
+/// The calls that are not what `--expect` asks for, and what they are instead.
+type Deviations = BTreeMap<usize, String>;
+
 /// The exit code that one capture earns.
-fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: &Outcome) -> Status {
+fn judge(gate: &GateArgs, expected: Option<(&str, &Deviations)>, report: &Report<'_>, outcome: &Outcome) -> Status {
     let counts = report.counts();
     let failing = match gate.fail_on {
         FailOn::Error => counts.error,
@@ -57,7 +76,7 @@ fn judge(gate: &GateArgs, expected: Option<&str>, report: &Report<'_>, outcome: 
         FailOn::Never => 0,
     };
     let mut status = if failing > 0 { Status::Findings } else { Status::Clean };
-    if let Some(expected) = expected.filter(|_| tell_deviations(report)) {
+    if let Some((expected, _)) = expected.filter(|(_, deviations)| tell_deviations(deviations)) {
         say(&format_args!("not every call follows {expected}"));
         status = status.and(Status::Findings);
     }
@@ -93,7 +112,7 @@ fn mention_unread(stats: &Stats) {
 }
 
 /// The selected calls that are not what `--expect` asks for, and what they are instead.
-fn deviations(expected: &str, report: &Report<'_>) -> BTreeMap<usize, String> {
+fn deviations(expected: &str, report: &Report<'_>) -> Deviations {
     let deviation = |view: CallView<'_>| {
         let flow = report.flow(view.number)?;
         let followed = flow.follows(expected);
@@ -112,18 +131,12 @@ fn deviations(expected: &str, report: &Report<'_>) -> BTreeMap<usize, String> {
 }
 
 /// Says which calls are not as expected; whether there are any.
-fn tell_deviations(report: &Report<'_>) -> bool {
+fn tell_deviations(deviations: &Deviations) -> bool {
     /// Calls named one by one.
     const TOLD: usize = 10;
-    let mut others = report.calls().filter_map(|view| report.deviation(view.number));
-    let mut any = false;
-    for told in others.by_ref().take(TOLD) {
-        any = true;
-        say(&told);
+    deviations.values().take(TOLD).for_each(|told| say(told));
+    if deviations.len() > TOLD {
+        say(&format_args!("{} more are not as expected", deviations.len() - TOLD));
     }
-    let left = others.count();
-    if left > 0 {
-        say(&format_args!("{left} more are not as expected"));
-    }
-    any
+    !deviations.is_empty()
 }

@@ -11,6 +11,7 @@ mod ladder;
 mod learn;
 mod list;
 mod live;
+mod log;
 mod output;
 mod pipeline;
 mod reports;
@@ -18,13 +19,13 @@ mod select;
 mod shell;
 mod tables;
 
-use args::{Cli, Command};
+use args::{Cli, Command, LiveArgs};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use config::Config;
+use log::{Level, say};
 use std::ffi::OsString;
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,9 +88,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         line = line.long_version(shell::version());
     }
     let status = match parse(&line, &args) {
-        Ok(cli) if reads_config(&cli.command) => with_config(&cli, line, &args),
-        Ok(cli) => command(&cli, &Config::default(), line),
-        Err(error) => refuse(&error),
+        Ok(cli) if reads_config(&cli.command) => match with_config(&cli, line, &args) {
+            Ok((cli, config, line)) => command(&cli, &config, line, &args),
+            Err(refusal) => refusal.tell(),
+        },
+        Ok(cli) => command(&cli, &Config::default(), line, &args),
+        Err(error) => Refusal::Line(error).tell(),
     };
     ExitCode::from(status as u8)
 }
@@ -109,32 +113,39 @@ fn reads_config(command: &Command) -> bool {
 }
 
 /// What callflow.toml says becomes the defaults of the options, and the command line is read once more.
-fn with_config(cli: &Cli, line: clap::Command, args: &[OsString]) -> Status {
-    let config = match Config::load(cli.project.config.as_deref(), cli.project.no_config, &line) {
-        Ok(config) => Arc::new(config),
-        Err(error) => {
-            say(&error);
-            return Status::Usage;
-        }
-    };
+fn with_config(
+    cli: &Cli,
+    line: clap::Command,
+    args: &[OsString],
+) -> Result<(Cli, Arc<Config>, clap::Command), Refusal> {
+    let config = Config::load(cli.project.config.as_deref(), cli.project.no_config, &line);
+    let config = Arc::new(config.map_err(Refusal::Config)?);
     let line = config.as_defaults(line);
-    let mut cli = match parse(&line, args) {
-        Ok(cli) => cli,
-        Err(error) => return refuse(&error),
-    };
+    let mut cli = parse(&line, args).map_err(Refusal::Line)?;
     let voice = cli.screen.voice();
     if let Some(known) = cli.command.known_mut() {
         (known.project, known.voice) = (Arc::clone(&config), voice);
     } else if let Command::Explain(args) = &mut cli.command {
         (args.project, args.voice) = (Arc::clone(&config), voice);
     }
-    command(&cli, &config, line)
+    Ok((cli, config, line))
 }
 
-fn command(cli: &Cli, config: &Config, line: clap::Command) -> Status {
+/// What `live` was given, with what callflow.toml says by now; in words why that cannot be.
+fn live_again(args: &[OsString]) -> Result<LiveArgs, String> {
+    let line = Cli::command();
+    let cli = parse(&line, args).map_err(Refusal::Line);
+    match cli.and_then(|cli| with_config(&cli, line, args)) {
+        Ok((Cli { command: Command::Live(args), .. }, ..)) => Ok(args),
+        Ok(_) => Err("this is not live".to_owned()),
+        Err(refusal) => Err(refusal.to_string()),
+    }
+}
+
+fn command(cli: &Cli, config: &Config, line: clap::Command, args: &[OsString]) -> Status {
     let result = match &cli.command {
         Command::Check(args) => check::check(args, cli.screen),
-        Command::Live(args) => live::live(args, cli.screen),
+        Command::Live(given) => live::live(given, cli.screen, &|| live_again(args)),
         Command::Calls(args) => list::calls(args, cli.screen),
         Command::Ladder(args) => ladder::ladder(args, cli.screen),
         Command::Show(args) => list::show(args, cli.screen),
@@ -154,26 +165,49 @@ fn command(cli: &Cli, config: &Config, line: clap::Command) -> Status {
         // Whoever read our output had enough: `callflow check FILE | head`.
         Err(Stop::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Status::Clean,
         Err(Stop::Output(error)) => {
-            say(&format_args!("cannot write the output: {error}"));
+            log::tell(Level::Error, "output-failed", &format_args!("cannot write the output: {error}"), &[]);
             Status::Unread
         }
         Err(Stop::Usage(error)) => {
-            say(&error);
+            log::tell(Level::Error, "refused", &error, &[]);
             Status::Usage
         }
     }
 }
 
-/// Help and version are answers; anything else that clap says is a usage error.
-fn refuse(error: &clap::Error) -> Status {
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Clean,
-        _ => Status::Usage,
+/// Why no command was run.
+enum Refusal {
+    Config(crate::base::Error),
+    Line(clap::Error),
+}
+
+impl Refusal {
+    /// Help and version are answers; anything else that clap says is a usage error.
+    fn tell(&self) -> Status {
+        match self {
+            Self::Config(error) => say(error),
+            Self::Line(error) => drop(error.print()),
+        }
+        match self {
+            Self::Line(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+                Status::Clean
+            }
+            _ => Status::Usage,
+        }
     }
 }
 
-/// A line on standard error; findings go to standard output, everything else here.
-fn say(what: &dyn Display) {
-    let _ = writeln!(io::stderr(), "callflow: {}", crate::report::escape::text(&what.to_string()));
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Line(error) => {
+                let told = error.to_string();
+                let lines = told.lines().take_while(|line| !line.starts_with("For more")).map(str::trim);
+                f.write_str(
+                    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ").trim_start_matches("error: "),
+                )
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::args::{Colour, ScreenArgs};
 use crate::report::Style;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
@@ -18,17 +18,31 @@ pub(super) fn open(path: Option<&Path>, screen: ScreenArgs) -> io::Result<Output
         return Ok(to(Box::new(create(path)?), screen));
     }
     let style = style(screen, true, io::stdout().is_terminal());
-    Ok(Output { out: BufWriter::with_capacity(1 << 16, Box::new(io::stdout())), style })
+    Ok(Output { out: buffered(Box::new(io::stdout())), style })
 }
 
 /// An output that is no screen.
 pub(super) fn to(write: Box<dyn Write>, screen: ScreenArgs) -> Output {
-    Output { out: BufWriter::with_capacity(1 << 16, write), style: style(screen, false, false) }
+    Output { out: buffered(write), style: style(screen, false, false) }
+}
+
+/// With a buffer of a size that fits reports.
+pub(super) fn buffered(write: Box<dyn Write>) -> BufWriter<Box<dyn Write>> {
+    BufWriter::with_capacity(1 << 16, write)
 }
 
 /// Creates or empties a file; an error names it.
 pub(super) fn create(path: &Path) -> io::Result<File> {
-    File::create(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    File::create(path).map_err(|error| named(&error, path))
+}
+
+/// Opens a file to write behind what is there, or creates it; an error names it.
+pub(super) fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|error| named(&error, path))
+}
+
+fn named(error: &io::Error, path: &Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 fn style(screen: ScreenArgs, is_stdout: bool, is_screen: bool) -> Style {

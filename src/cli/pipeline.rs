@@ -90,7 +90,7 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     let Story { analysis, flows, mut findings } = judge.judge(analysis);
     let verbose = known.voice == Voice::Verbose;
     let found = Found { analysis: &analysis, flows: &flows, findings: &mut findings };
-    known.project.mark(&captures, found, verbose);
+    known.project.mark(&captures, found, verbose).iter().for_each(|(_, remark)| say(remark));
     if verbose {
         tell(known, &captures, &analysis, &flows, &findings);
     }
@@ -99,15 +99,20 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
 
 /// What the user says of the traffic, as the analyzer wants it.
 pub(super) fn options(known: &KnownArgs) -> Result<Options, Error> {
-    let key_log = match &known.keylog {
-        None => Vec::new(),
-        Some(path) => {
-            std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))?
-        }
-    };
+    let key_log = key_log(known)?;
     let rsa_keys = known.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let (sip_ports, leg_headers) = (known.decode_as.clone(), known.leg_header.clone());
     Ok(Options { key_log, rsa_keys, sip_ports, leg_headers, copies: false })
+}
+
+/// Reads the file of `--keylog`.
+pub(super) fn key_log(known: &KnownArgs) -> Result<Vec<u8>, Error> {
+    match &known.keylog {
+        None => Ok(Vec::new()),
+        Some(path) => {
+            std::fs::read(path).map_err(|source| Error::Usage(format!("--keylog {}: {source}", path.display())))
+        }
+    }
 }
 
 /// Compares and judges analyses: the same for files and for what is going on.
@@ -120,14 +125,19 @@ pub(super) struct Judge {
 impl Judge {
     /// With the files that the user names.
     pub(super) fn new(known: &KnownArgs) -> Result<Self, Error> {
+        Self::with(known, catalog(&known.flow_file)?)
+    }
+
+    /// With what the user's files say by now, and the same flows.
+    pub(super) fn again(&self, known: &KnownArgs) -> Result<Self, Error> {
+        Self::with(known, self.catalog)
+    }
+
+    fn with(known: &KnownArgs, catalog: &'static Catalog) -> Result<Self, Error> {
         let passwords = known.passwords.as_deref().map(passwords).transpose()?.unwrap_or_default();
         let mut names = known.names.as_deref().map(names).transpose()?.unwrap_or_default();
         known.project.name(&mut names);
-        Ok(Self {
-            knowledge: Knowledge { passwords, settings: known.project.rules.clone() },
-            catalog: catalog(&known.flow_file)?,
-            names,
-        })
+        Ok(Self { knowledge: Knowledge { passwords, settings: known.project.rules.clone() }, catalog, names })
     }
 
     /// The calls of an analysis, compared with the flows and judged by the rules.

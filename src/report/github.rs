@@ -57,11 +57,10 @@ fn write(run: &Run, out: &mut dyn Write) -> io::Result<()> {
 fn without_rule(run: &Run) -> impl Iterator<Item = (&'static str, String)> + '_ {
     let unread = run.suites.iter().filter(|suite| !suite.is_read());
     let unread = unread.map(|suite| ("unreadable", suite.unread().join("; ")));
-    let cases = run.suites.iter().flat_map(|suite| suite.cases.iter().map(move |case| (suite, case)));
-    let unexpected = cases.filter_map(|(suite, case)| {
-        let what = case.deviation.as_deref()?;
-        Some(("unexpected", format!("{}: {what}", suite.name)))
-    });
+    let unexpected = run
+        .suites
+        .iter()
+        .flat_map(|suite| suite.unexpected().map(move |what| ("unexpected", format!("{}: {what}", suite.name))));
     unread.chain(unexpected)
 }
 

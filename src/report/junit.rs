@@ -81,6 +81,9 @@ fn tests<'a>(run: &'a Run, suite: &'a Suite) -> Vec<Test<'a>> {
     let mut capture = test(run, "capture", "capture", time::offset(suite.length), &suite.notes);
     if !suite.is_read() {
         capture.result = Outcome::Error("unreadable", suite.unread());
+    } else if let Some((first, rest)) = suite.lacks.split_first() {
+        capture.result = Outcome::Unexpected(first);
+        capture.lines.extend(rest.iter().cloned());
     } else if suite.cases.is_empty() && !run.gate.allow_empty {
         capture.result = Outcome::Error("nothing-to-check", vec!["no call to check".to_owned()]);
     }

@@ -64,6 +64,10 @@ pub(super) fn verdict(run: &Run) -> String {
             told.push(count(n, noun));
         }
     }
+    let lacks: usize = run.suites.iter().map(|suite| suite.lacks.len()).sum();
+    if lacks > 0 {
+        told.push(format!("{} not met", count(lacks, "expectation")));
+    }
     if !known.is_empty() {
         told.push(format!("{} known", count(known.len(), "finding")));
     }
@@ -87,12 +91,11 @@ fn unread(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     list(lines.into_iter(), "more", out)
 }
 
-/// Calls that are not what the user expects.
+/// What is not as the user expects.
 fn unexpected(run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let cases = run.suites.iter().flat_map(|suite| suite.cases.iter().map(move |case| (suite, case)));
-    let lines: Vec<String> = cases
-        .filter_map(|(suite, case)| Some(format!("- ❌ {}: {}", text(&suite.name), text(case.deviation.as_deref()?))))
-        .collect();
+    let unexpected = run.suites.iter().flat_map(|suite| suite.unexpected().map(move |what| (suite, what)));
+    let lines: Vec<String> =
+        unexpected.map(|(suite, what)| format!("- ❌ {}: {}", text(&suite.name), text(what))).collect();
     if lines.is_empty() { Ok(()) } else { list(lines.into_iter(), "more", out) }
 }
 

@@ -137,6 +137,8 @@ pub struct Report<'a> {
     reasons: Vec<Option<String>>,
     /// Positions of calls that are not what the user expects, and what they are instead.
     deviations: BTreeMap<usize, String>,
+    /// What the user expects of the whole, and it has not.
+    lacks: Vec<String>,
     /// Positions of the findings that would be selected, had the user not said to ignore them.
     ignored: Vec<usize>,
 }
@@ -193,6 +195,7 @@ impl<'a> Report<'a> {
             prints,
             reasons,
             deviations: BTreeMap::new(),
+            lacks: Vec::new(),
             ignored,
         }
     }
@@ -201,6 +204,13 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn deviating(mut self, deviations: BTreeMap<usize, String>) -> Self {
         self.deviations = deviations;
+        self
+    }
+
+    /// With what the user expects of the whole, such as a number of calls, and it has not.
+    #[must_use]
+    pub fn lacking(mut self, lacks: Vec<String>) -> Self {
+        self.lacks = lacks;
         self
     }
 

@@ -66,6 +66,8 @@ pub(super) struct Suite {
     pub(super) troubles: Vec<String>,
     /// What may make messages look absent.
     pub(super) doubts: Vec<Doubt>,
+    /// What the user expects of the capture as a whole, and it has not.
+    pub(super) lacks: Vec<String>,
     /// Of the capture as a whole.
     pub(super) notes: Vec<Note>,
     pub(super) cases: Vec<Case>,
@@ -156,6 +158,7 @@ impl Run {
                 .filter(|(kind, _)| hides_messages(*kind))
                 .map(|(kind, s)| Doubt { kind: kind.name(), text: escape::text(&s.first.text).into_owned() })
                 .collect(),
+            lacks: report.lacks.iter().map(|what| escape::text(what).into_owned()).collect(),
             notes: Vec::new(),
             cases: Vec::with_capacity(report.call_count()),
         };
@@ -240,6 +243,12 @@ impl Run {
 }
 
 impl Suite {
+    /// What is not as the user expects, in words: of the whole, then of calls.
+    pub(super) fn unexpected(&self) -> impl Iterator<Item = &str> {
+        let calls = self.cases.iter().filter_map(|case| case.deviation.as_deref());
+        self.lacks.iter().map(String::as_str).chain(calls)
+    }
+
     /// Whether everything could be read.
     pub(super) fn is_read(&self) -> bool {
         self.troubles.is_empty() && self.files.iter().all(|file| file.complete)

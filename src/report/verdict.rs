@@ -74,7 +74,9 @@ impl Head<'_> {
     fn answer(&self) -> Answer {
         let counts = self.report.counts();
         let stats = &self.report.analysis.stats;
-        let (word, paint, rest) = if stats.messages == 0 {
+        let (word, paint, rest) = if let Some(lacks) = self.lacks().filter(|_| self.report.call_count() == 0) {
+            ("PROBLEM", Paint::Error, format!("no calls, {lacks}"))
+        } else if stats.messages == 0 {
             let packets = count(usize::try_from(stats.packets).unwrap_or(usize::MAX), "packet");
             ("NOTHING TO CHECK", Paint::Warning, format!("no SIP in {packets}"))
         } else if self.report.call_count() == 0 {
@@ -111,8 +113,18 @@ impl Head<'_> {
             n if n == self.report.call_count() => Some("none as expected".to_owned()),
             n => Some(format!("{n} of them not as expected")),
         };
-        let told: Vec<String> = errors.into_iter().chain(astray).collect();
+        let told: Vec<String> = errors.into_iter().chain(astray).chain(self.lacks()).collect();
         (!told.is_empty()).then(|| told.join("; "))
+    }
+
+    /// What the user expects of the whole, and it has not.
+    fn lacks(&self) -> Option<String> {
+        /// Reasons named in the first line.
+        const NAMED: usize = 3;
+        let lacks = &self.report.lacks;
+        let more = if lacks.len() > NAMED { format!(" and {} more", lacks.len() - NAMED) } else { String::new() };
+        let named: Vec<String> = lacks.iter().take(NAMED).map(|why| escape::text(why).into_owned()).collect();
+        (!lacks.is_empty()).then(|| format!("not as expected: {}{more}", named.join(", ")))
     }
 
     /// "; 2 did not succeed: 1 busy, 1 cancelled": no fault, but what the user may be looking for.

@@ -315,6 +315,45 @@ fn a_capture_shows_what_is_expected_of_it_or_the_check_fails() {
 }
 
 #[test]
+fn the_report_says_what_is_not_as_expected() {
+    let project = Project::with("expect-head", "", &[HEALTHY]);
+    let head = |text: &str, args: &[&str]| {
+        project.write("callflow.toml", format!("[[expect]]\nfile = \"a11*\"\n{text}\n"));
+        let run = project.run(&[&["check", "--ascii", HEALTHY], args].concat());
+        assert_eq!(run.code, Some(1), "{}", run.out);
+        run.out.lines().next().unwrap_or_default().to_owned()
+    };
+    let whole = head("calls = 3", &[]);
+    assert!(whole.contains("PROBLEM  2 calls, not as expected: 3 calls expected, 2 calls found"), "{whole}");
+    assert_eq!(head("calls = 3", &["--quiet"]), whole);
+    let calls = head("outcome = \"busy\"", &[]);
+    assert!(calls.contains("PROBLEM  2 calls, none as expected"), "{calls}");
+    let none = head("kind = \"call\"\ncalls = 1", &["--from", "nobody"]);
+    assert!(none.contains("PROBLEM  no calls, not as expected: 1 call expected, 0 calls found"), "{none}");
+    let markdown = head("findings = \"A04\"", &["--format", "markdown"]);
+    assert!(markdown.contains("1 expectation not met"), "{markdown}");
+    for format in ["markdown", "github", "junit"] {
+        let out = project.run(&["check", HEALTHY, "--format", format]).out;
+        assert!(out.contains("A04 expected, not found"), "{format}: {out}");
+    }
+}
+
+#[test]
+fn an_expectation_of_no_file_is_told_where_many_were_given() {
+    let config = "[[expect]]\nfile = \"a11*\"\ncalls = 2\n[[expect]]\nfile = \"typo*\"\ncalls = 1\n";
+    let project = Project::with("idle", config, &[HEALTHY]);
+    let told = "callflow: callflow.toml:4:1: this [[expect]] fits no file: typo*\n".to_owned();
+    let check = |args: &[&str]| {
+        let run = project.run(&[&["check"], args].concat());
+        (run.code, run.err)
+    };
+    assert_eq!(check(&["."]), (Some(0), told.clone()));
+    assert_eq!(check(&["--each", "."]), (Some(0), told));
+    assert_eq!(check(&[HEALTHY]), (Some(0), String::new()), "who picks a file knows that it is not all");
+    assert_eq!(check(&["--quiet", "."]), (Some(0), String::new()));
+}
+
+#[test]
 fn a_finding_that_is_expected_is_no_failure() {
     let text = "[[expect]]\nfile = \"a05*\"\nflow = \"2.5\"\noutcome = \"refused\"\nfindings = [\"A04\"]\n";
     let project = Project::with("expected-finding", text, &[WRONG_PASSWORD, ACK_NEVER]);

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 /// Findings by rule, verdict and the frame they point at first, with how often. (More frames may join a finding after it
 /// was told: one more repetition.)
-type Told = BTreeMap<(String, String, Option<u64>), usize>;
+pub type Told = BTreeMap<(String, String, Option<u64>), usize>;
 
 fn note(told: &mut Told, finding: &Finding) {
     let first = finding.frames.first().map(|frame| u64::from(*frame));
@@ -93,7 +93,7 @@ fn callflow(args: &[&str]) -> Command {
 }
 
 /// The findings in lines of NDJSON.
-fn told_in(lines: &[Value]) -> Told {
+pub fn told_in(lines: &[Value]) -> Told {
     let mut told = Told::new();
     for line in lines.iter().filter(|line| line["type"] == "finding") {
         let word = |name: &str| line[name].as_str().unwrap().to_owned();
@@ -102,7 +102,7 @@ fn told_in(lines: &[Value]) -> Told {
     told
 }
 
-fn lines(out: &[u8]) -> Vec<Value> {
+pub fn lines(out: &[u8]) -> Vec<Value> {
     out.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).unwrap())
@@ -197,7 +197,7 @@ fn count_and_stop_on_end_it() {
 }
 
 /// The last record of a classic capture again, some seconds later.
-fn later(whole: &[u8], seconds: u32) -> Vec<u8> {
+pub fn later(whole: &[u8], seconds: u32) -> Vec<u8> {
     let (mut at, mut last) = (24, 24);
     while at < whole.len() {
         last = at;

@@ -34,6 +34,7 @@ mod live_rights;
 mod matrix;
 mod messages;
 mod model;
+mod ops;
 mod order;
 mod participants;
 mod points;

@@ -1,6 +1,6 @@
 //! `[[expect]]`: what a capture has to show, file by file.
 
-use super::super::{catalog, say, select};
+use super::super::{catalog, select};
 use super::document::{Place, Table, Value};
 use super::{ignore, no_rule};
 use crate::analysis::CallView;
@@ -11,6 +11,7 @@ use crate::flow::FlowMatch;
 use crate::report::{Report, count};
 use crate::rules::Finding;
 use globset::GlobMatcher;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What captures of these names have to show.
@@ -84,32 +85,34 @@ impl Expect {
         })
     }
 
-    /// What is not as expected, in words.
-    fn failures(&self, run: Run<'_>) -> Result<Vec<String>, Error> {
+    /// What is not as expected, in words, and of which call.
+    fn failures(&self, run: Run<'_>) -> Result<Vec<(Option<usize>, String)>, Error> {
         let report = run.report;
         let calls: Vec<CallView<'_>> =
             report.calls().filter(|view| self.kind.is_none_or(|kind| view.call.kind == kind)).collect();
         let mut failures = Vec::new();
         if let Some(range) = self.calls.filter(|range| !(range.least..=range.most).contains(&calls.len())) {
             let what = self.kind.map_or("call", Kind::name);
-            failures.push(format!("{range} expected, {} found", count(calls.len(), what)));
+            failures.push((None, format!("{range} expected, {} found", count(calls.len(), what))));
         }
         if calls.is_empty() && self.calls.is_none() && self.findings.is_empty() {
-            failures.push("no call is there to follow what is expected".to_owned());
+            failures.push((None, "no call is there to follow what is expected".to_owned()));
         }
         let flow_names = self.flows.iter().map(|name| catalog::flow_name(name, run.flow_files));
         let flow_names = flow_names.collect::<Result<Vec<_>, _>>().map_err(|why| self.place.refuse(why))?;
         for view in &calls {
-            failures.extend(self.other_flow(*view, report.flow(view.number), &flow_names));
+            let other_flow = self.other_flow(*view, report.flow(view.number), &flow_names);
+            failures.extend(other_flow.map(|why| (Some(view.number), why)));
             if !self.outcomes.is_empty() && !self.outcomes.contains(&view.call.outcome) {
                 let wanted: Vec<&str> = self.outcomes.iter().map(|one| one.name()).collect();
                 let is = view.call.outcome.name();
-                failures.push(format!("call {} is {is}, expected {}", view.number + 1, wanted.join(" or ")));
+                let why = format!("call {} is {is}, expected {}", view.number + 1, wanted.join(" or "));
+                failures.push((Some(view.number), why));
             }
         }
         let is_there = |code: &str| report.findings().chain(report.ignored()).any(|found| found.rule.code == code);
         let absent = self.findings.iter().filter(|code| !is_there(code));
-        failures.extend(absent.map(|code| format!("{code} expected, not found")));
+        failures.extend(absent.map(|code| (None, format!("{code} expected, not found"))));
         Ok(failures)
     }
 
@@ -181,42 +184,81 @@ pub(super) fn mark(expects: &[Expect], captures: &[CaptureInfo], findings: &mut 
     }
 }
 
+/// What captures do not show of what is expected of them.
+#[derive(Debug, Default)]
+pub(in super::super) struct Unmet {
+    /// By call, what it is instead.
+    pub(in super::super) calls: BTreeMap<usize, String>,
+    /// What no single call is to blame for.
+    pub(in super::super) whole: Vec<String>,
+    /// All of it for standard error, with its place in the configuration.
+    pub(in super::super) told: Vec<String>,
+}
+
 impl super::Config {
-    /// Whether the capture shows all that is expected of it; what it does not is said.
+    /// What is expected of a capture and not so.
     ///
     /// # Errors
     /// When an expected flow does not exist.
-    pub(in super::super) fn is_as_expected(&self, run: Run<'_>, verbose: bool) -> Result<bool, Error> {
+    pub(in super::super) fn unmet(&self, run: Run<'_>, verbose: bool) -> Result<Unmet, Error> {
         /// Failures of one expectation that are told one by one.
         const TOLD: usize = 10;
         let captures = run.report.captures;
         let name = captures.first().map_or("input", |capture| capture.path.as_str());
-        let mut holds = true;
+        let mut unmet = Unmet::default();
         for expect in self.expects.iter().filter(|expect| expect.is_about(captures)) {
             let failures = expect.failures(run)?;
-            holds &= failures.is_empty();
+            let Unmet { calls, whole, told } = &mut unmet;
             if failures.is_empty() && verbose {
-                say(&format_args!("{}: {name} is as expected", expect.place));
+                told.push(format!("{}: {name} is as expected", expect.place));
             }
-            failures.iter().take(TOLD).for_each(|why| say(&format_args!("{}: {name}: {why}", expect.place)));
+            told.extend(failures.iter().take(TOLD).map(|(_, why)| format!("{}: {name}: {why}", expect.place)));
             if failures.len() > TOLD {
-                say(&format_args!("{}: {name}: and {} more", expect.place, failures.len() - TOLD));
+                told.push(format!("{}: {name}: and {} more", expect.place, failures.len() - TOLD));
             }
             if !failures.is_empty() && captures.len() > 1 {
-                say(&format_args!(
+                told.push(format!(
                     "{} were read as one capture; --each takes them one by one",
                     count(captures.len(), "file")
                 ));
             }
+            for (call, why) in failures {
+                match call {
+                    Some(call) => drop(calls.entry(call).or_insert(why)),
+                    None => whole.push(why),
+                }
+            }
         }
-        Ok(holds)
+        Ok(unmet)
     }
 
-    /// Marks what is not to be told of a capture.
-    pub(in super::super) fn mark(&self, captures: &[CaptureInfo], found: Found<'_>, verbose: bool) {
+    /// The places of expectations that are about none of the captures of a run.
+    pub(in super::super) fn idle(&self, is_met: impl Fn(usize) -> bool) -> Vec<String> {
+        let expects = self.expects.iter().enumerate().filter(|(at, _)| !is_met(*at));
+        expects
+            .map(|(_, expect)| format!("{}: this [[expect]] fits no file: {}", expect.place, expect.files.join(", ")))
+            .collect()
+    }
+
+    /// Positions of the expectations that are about one of these captures.
+    pub(in super::super) fn expectations_of<'a>(
+        &'a self,
+        captures: &'a [CaptureInfo],
+    ) -> impl Iterator<Item = usize> + 'a {
+        self.expects.iter().enumerate().filter(|(_, expect)| expect.is_about(captures)).map(|(at, _)| at)
+    }
+
+    /// Marks what is not to be told of a capture; what is to be said of that, each with a number of its own.
+    pub(in super::super) fn mark(
+        &self,
+        captures: &[CaptureInfo],
+        found: Found<'_>,
+        verbose: bool,
+    ) -> Vec<(usize, String)> {
         let Found { analysis, flows, findings } = found;
-        ignore::mark(&self.ignores, analysis, flows, findings, verbose);
+        let remarks = ignore::mark(&self.ignores, analysis, flows, findings, verbose);
         mark(&self.expects, captures, findings);
+        remarks
     }
 }
 

@@ -1,6 +1,6 @@
 //! `[[ignore]]`: findings that are known, with the reason and perhaps a date.
 
-use super::super::{catalog, say};
+use super::super::catalog;
 use super::document::{Place, Table, Value};
 use super::no_rule;
 use crate::analysis::{Analysis, CallView};
@@ -105,16 +105,16 @@ fn until(value: &Value<'_>) -> Result<Until, Error> {
 }
 
 /// Marks the findings that `ignores` speak of. Time is that of the last packet, so that a capture is judged alike
-/// whenever that is done. What ran out holds no more, and that is said.
+/// whenever that is done. What ran out holds no more: that is to be said, by position among `ignores`.
 pub(super) fn mark(
     ignores: &[Ignore],
     analysis: &Analysis,
     flows: &[FlowMatch],
     findings: &mut [Finding],
     verbose: bool,
-) {
+) -> Vec<(usize, String)> {
     if ignores.is_empty() {
-        return;
+        return Vec::new();
     }
     let prints = report::fingerprints(analysis, flows, findings);
     let mut met = vec![0_usize; ignores.len()];
@@ -129,20 +129,19 @@ pub(super) fn mark(
             }
         }
     }
-    for (ignore, met) in ignores.iter().zip(met) {
-        match &ignore.until {
-            Some(until) if met > 0 && ignore.is_over(analysis.last) => say(&format_args!(
-                "{}: this [[ignore]] ended with {}, so {} of {} count again ({})",
-                ignore.place,
-                until.date,
-                count(met, "finding"),
-                ignore.rule,
-                ignore.reason
-            )),
-            _ if met == 0 && verbose => {
-                say(&format_args!("{}: this [[ignore]] of {} fits no finding", ignore.place, ignore.rule));
-            }
-            _ => {}
+    let remark = |(ignore, met): (&Ignore, usize)| match &ignore.until {
+        Some(until) if met > 0 && ignore.is_over(analysis.last) => Some(format!(
+            "{}: this [[ignore]] ended with {}, so {} of {} count again ({})",
+            ignore.place,
+            until.date,
+            count(met, "finding"),
+            ignore.rule,
+            ignore.reason
+        )),
+        _ if met == 0 && verbose => {
+            Some(format!("{}: this [[ignore]] of {} fits no finding", ignore.place, ignore.rule))
         }
-    }
+        _ => None,
+    };
+    ignores.iter().zip(met).map(remark).enumerate().filter_map(|(at, remark)| Some((at, remark?))).collect()
 }

@@ -29,7 +29,7 @@ enum Kind {
 
 /// The options that a project may set, and what their values are. Selections, outputs and what must hold of one run
 /// only are not among them.
-static KEYS: [(&str, Kind); 17] = [
+static KEYS: [(&str, Kind); 25] = [
     ("allow-empty", Kind::Switch),
     ("ascii", Kind::Switch),
     ("baseline", Kind::Path),
@@ -38,11 +38,19 @@ static KEYS: [(&str, Kind); 17] = [
     ("fail-on", Kind::Text),
     ("flow-file", Kind::Paths),
     ("format", Kind::Text),
+    ("immediate", Kind::Switch),
+    ("interface", Kind::Texts),
     ("keylog", Kind::Path),
     ("leg-header", Kind::Texts),
+    ("log-format", Kind::Text),
+    ("max-memory", Kind::Text),
+    ("metrics", Kind::Text),
     ("names", Kind::Path),
+    ("no-promisc", Kind::Switch),
     ("passwords", Kind::Path),
+    ("ring-size", Kind::Text),
     ("rsa-key", Kind::Paths),
+    ("snaplen", Kind::Number),
     ("strict", Kind::Switch),
     ("strict-baseline", Kind::Switch),
     ("threads", Kind::Number),

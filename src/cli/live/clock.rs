@@ -35,7 +35,7 @@ impl Clock {
 }
 
 #[allow(clippy::disallowed_methods)] // packets that do not come have no time
-fn wall() -> Timestamp {
+pub(in crate::cli) fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_nanos(since.as_nanos().min(i64::MAX as u128) as i64)
 }

@@ -2,30 +2,41 @@
 
 mod clock;
 mod evidence;
+mod families;
 mod faulty;
+mod http;
 mod interfaces;
+mod metrics;
+mod ops;
 mod rights;
 mod run;
 mod show;
 mod tap;
 
+pub(super) use clock::wall;
+
 use super::args::{LiveArgs, ScreenArgs, Voice};
+use super::log::{self, Level};
 use super::pipeline::{self, Judge};
-use super::{Status, Stop, follow, output, say, select};
+use super::{Status, Stop, follow, output, select};
 use crate::analysis::Options;
 use crate::base::{Error, limits};
 use crate::capture::{self, CaptureFile, Filtered, Live, Rotating, Settings, Source};
+use metrics::Counting;
+use ops::{Again, Ops};
 use rights::Needs;
 use run::Run;
 use show::Show;
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tap::Tap;
 
-/// Runs the command.
-pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+/// Runs the command. `again` gives its arguments when the configuration may have changed.
+pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Result<Status, Stop> {
+    log::write_as(args.ops.log_format);
     let output = output::open(args.output.as_deref(), screen)?;
     if args.list_interfaces {
         return interfaces::list(args.format, output);
@@ -33,23 +44,26 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs) -> Result<Status, Stop> 
     let stop_on = args.stop_on.iter().map(|name| select::rule_code(name)).collect::<Result<Vec<_>, _>>()?;
     let judge = Judge::new(&args.known)?;
     let options = Options { copies: true, ..pipeline::options(&args.known)? };
-    let stop = follow::stop_flag().map_err(|source| Error::Usage(format!("live: {source}")))?;
+    let signals = |source| Error::Usage(format!("live: {source}"));
+    let stop = follow::stop_flag().map_err(signals)?;
+    let ops = Ops::new(args, again, &stop).map_err(signals)?;
+    let metrics = args.ops.metrics.map(metrics::bind).transpose()?;
     let mut source = match open(args, &stop) {
         Err(error @ Error::Device { .. }) => {
-            say(&error);
+            log::tell(Level::Error, "input-failed", &error, &[]);
             return Ok(Status::Unread);
         }
         source => source?,
     };
     let told = rights::give_up(&args.rights, &needs(args))?;
     if args.known.voice == Voice::Verbose {
-        told.iter().for_each(|line| say(line));
+        told.iter().for_each(|line| log::tell(Level::Info, "rights", line, &[]));
     }
     source.start();
     rights::give_up_rest();
-    let taps = taps(args, &source)?;
+    let taps = taps(args, &source, metrics)?;
     let mut show = Show::new(args, output, judge, stop_on);
-    let run = || Run::new(args, source, options, taps).run(&mut show, &stop);
+    let run = || Run::new(args, source, options, taps, ops).run(&mut show, &stop);
     match args.known.threads {
         None => run(),
         Some(threads) => rayon::ThreadPoolBuilder::new()
@@ -70,10 +84,11 @@ fn needs(args: &LiveArgs) -> Needs {
     let reopen = !is_stream(args) && args.interface.iter().any(|name| name != "any");
     let known = &args.known;
     let read_again = [&known.keylog, &known.passwords, &known.names].into_iter().flatten();
-    let read_again = read_again.chain(&known.rsa_key).chain(&known.flow_file).cloned().collect();
+    let read_again = read_again.chain(&known.rsa_key).chain(&known.flow_file).chain(&known.project.file);
     Needs {
         read: args.follow.iter().cloned().collect(),
-        read_again,
+        read_again: read_again.cloned().collect(),
+        write_again: args.output.iter().cloned().collect(),
         write: args.evidence.write.iter().cloned().collect(),
         look_up: reopen && !args.words.is_empty(),
         reopen,
@@ -84,9 +99,12 @@ fn needs(args: &LiveArgs) -> Needs {
 /// Those who listen beside the one who tells.
 ///
 /// Rights were given up: what they open now and later stands in [`needs`].
-fn taps(args: &LiveArgs, source: &Live) -> Result<Vec<Box<dyn Tap>>, Error> {
+fn taps(args: &LiveArgs, source: &Live, metrics: Option<TcpListener>) -> Result<Vec<Box<dyn Tap>>, Error> {
     let mut taps = Vec::new();
     taps.extend(evidence::tap(&args.evidence, args.follow.as_deref(), source)?);
+    if let Some(listener) = metrics {
+        taps.push(Box::new(Counting::serve(listener)?));
+    }
     Ok(taps)
 }
 
@@ -129,6 +147,8 @@ fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
     for name in &args.interface {
         live.listen(name, &settings)?;
     }
-    say(&format_args!("listening on {}; Ctrl-C ends it", args.interface.join(", ")));
+    let names = args.interface.join(", ");
+    let fields = [("interfaces", args.interface.clone().into())];
+    log::tell(Level::Info, "listening", &format_args!("listening on {names}; Ctrl-C ends it"), &fields);
     Ok(live)
 }

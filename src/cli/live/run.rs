@@ -1,13 +1,15 @@
 //! One run: from the source through the analyzer to what is shown.
 
 use super::clock::{Clock, clock_on_the_wall};
+use super::ops::{self, Ops};
 use super::show::Show;
 use super::tap::{Pulse, Tap};
 use crate::analysis::{Analyzer, Options};
 use crate::base::{Anomaly, AnomalyKind};
 use crate::capture::{Heard, Live};
 use crate::cli::args::LiveArgs;
-use crate::cli::{Status, Stop, say};
+use crate::cli::log::{self, Level};
+use crate::cli::{Status, Stop, pipeline};
 use crate::report::count;
 use crate::story::{News, Story, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -30,6 +32,10 @@ pub(super) struct Run<'a> {
     watch: Watch,
     taps: Vec<Box<dyn Tap>>,
     clock: Clock,
+    ops: Ops<'a>,
+    /// How long the last look took.
+    look: Duration,
+    reload_failed: bool,
     packets: u64,
     messages: u64,
     given_up: u64,
@@ -39,7 +45,13 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(args: &'a LiveArgs, source: Live, options: Options, taps: Vec<Box<dyn Tap>>) -> Self {
+    pub(super) fn new(
+        args: &'a LiveArgs,
+        source: Live,
+        options: Options,
+        taps: Vec<Box<dyn Tap>>,
+        ops: Ops<'a>,
+    ) -> Self {
         Self {
             args,
             source,
@@ -47,6 +59,9 @@ impl<'a> Run<'a> {
             watch: Watch::new(),
             taps,
             clock: Clock::default(),
+            ops,
+            look: Duration::ZERO,
+            reload_failed: false,
             packets: 0,
             messages: 0,
             given_up: 0,
@@ -60,8 +75,10 @@ impl<'a> Run<'a> {
         let mut looked = start;
         let mut pause = LOOK;
         let mut more = true;
+        self.ops.ready();
         while more {
             more = self.take(WAIT);
+            self.obey(show);
             let late = self.args.duration.is_some_and(|seconds| start.elapsed() >= Duration::from_secs(seconds.into()));
             if stop.load(Ordering::Acquire) || late || self.args.count == Some(self.packets) {
                 break;
@@ -76,6 +93,7 @@ impl<'a> Run<'a> {
                 }
             }
         }
+        self.ops.stopping();
         self.source.stop();
         // What was captured before the end still counts, but a stream that never ends has to wait in vain.
         let end = clock_on_the_wall();
@@ -104,21 +122,61 @@ impl<'a> Run<'a> {
             Heard::Nothing => {}
             Heard::Failed(error) => {
                 self.unread = true;
-                self.status.suspend(|| say(&error));
+                self.status.suspend(|| log::tell(Level::Error, "input-failed", &error, &[]));
             }
-            Heard::Told(text) => self.status.suspend(|| say(&text)),
+            Heard::Told(text) => self.status.suspend(|| log::tell(Level::Warning, "input", &text, &[])),
             Heard::End => return false,
         }
         true
     }
 
+    /// Does what signals and systemd ask for.
+    fn obey(&mut self, show: &mut Show<'_>) {
+        if let Some(args) = self.ops.reload() {
+            self.reload(show, args);
+        }
+        if self.ops.wants_status() {
+            let pulse = self.pulse();
+            self.status.suspend(|| pulse.tell());
+        }
+        if self.ops.owes_a_beat() {
+            self.ops.beat(&self.pulse().to_string());
+        }
+    }
+
+    /// Takes over what the configuration and the user's files say by now, all of it or nothing.
+    fn reload(&mut self, show: &mut Show<'_>, args: Result<LiveArgs, String>) {
+        let keys = args.and_then(|args| {
+            let keys = pipeline::key_log(&args.known).map_err(|why| why.to_string())?;
+            show.learn(&args.known).map_err(|why| why.to_string())?;
+            Ok(keys)
+        });
+        self.reload_failed = keys.is_err();
+        let reopened = show.reopen();
+        self.status.suspend(|| {
+            match &keys {
+                Ok(_) => log::tell(Level::Info, "reloaded", &"the configuration was read again", &[]),
+                Err(why) => {
+                    log::tell(Level::Error, "reload-failed", &format_args!("{why}; what held before holds"), &[]);
+                }
+            }
+            if let Err(why) = reopened {
+                let why = format_args!("{why}; the output goes where it went before");
+                log::tell(Level::Error, "reopen-failed", &why, &[]);
+            }
+        });
+        self.analyzer.add_keys(&keys.unwrap_or_default());
+    }
+
     fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
+        let start = clock_on_the_wall();
         let now = self.clock.now();
         let story = show.judge(self.analyzer.look(now));
         let news = self.watch.hear(&story, now, false, self.args.max_memory / 2);
         self.messages = story.analysis.stats.messages;
         self.given_up += news.given_up as u64;
         self.status.suspend(|| show.tell(&story, &news))?;
+        self.look = start.elapsed();
         self.tell_taps(&story, &news);
         self.analyzer.forget(&story.analysis, |call| !news.over[call]);
         self.tell_status();
@@ -168,19 +226,26 @@ impl<'a> Run<'a> {
             tap.news(story, news);
             tap.pulse(&pulse);
             for trouble in tap.troubles() {
-                self.status.suspend(|| say(&trouble));
+                self.status.suspend(|| log::tell(Level::Error, "trouble", &trouble, &[]));
             }
         }
     }
 
     fn pulse(&self) -> Pulse {
+        let captures = self.source.captures();
+        let ended = captures.iter().filter(|capture| !capture.complete);
+        let ended = ended.map(|capture| format!("{} is gone, or ended with an error", capture.path));
         Pulse {
             packets: self.packets,
             messages: self.messages,
             open: self.watch.open(),
             given_up: self.given_up,
             held: self.analyzer.held(),
-            captures: self.source.captures(),
+            resident: ops::resident(),
+            look: self.look,
+            reload_failed: self.reload_failed,
+            faults: ended.chain(self.taps.iter().filter_map(|tap| tap.fault())).collect(),
+            captures,
         }
     }
 
@@ -188,16 +253,7 @@ impl<'a> Run<'a> {
         if self.status.is_hidden() {
             return;
         }
-        let pulse = self.pulse();
-        let given_up = if pulse.given_up > 0 { format!(", {} given up", pulse.given_up) } else { String::new() };
-        self.status.set_message(format!(
-            "{}, {}, {} open in {} MiB{given_up}, {} dropped",
-            count(pulse.packets as usize, "packet"),
-            count(pulse.messages as usize, "SIP message"),
-            count(pulse.open, "call"),
-            pulse.held >> 20,
-            pulse.drops(),
-        ));
+        self.status.set_message(self.pulse().to_string());
         self.status.tick();
     }
 }

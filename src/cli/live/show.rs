@@ -1,22 +1,29 @@
 //! What is told of calls and findings, and what it came to.
 
 use crate::analysis::Analysis;
+use crate::base::Error;
 use crate::capture::CaptureInfo;
-use crate::cli::args::{FailOn, LiveArgs, LiveFormat};
-use crate::cli::config::Found;
-use crate::cli::output::Output;
+use crate::cli::Status;
+use crate::cli::args::{FailOn, KnownArgs, LiveArgs, LiveFormat};
+use crate::cli::config::{Config, Found};
+use crate::cli::log::{self, Level};
+use crate::cli::output::{self, Output};
 use crate::cli::pipeline::Judge;
-use crate::cli::{Status, say};
 use crate::report::{self, Counts, Report, Selection};
 use crate::rules::Finding;
 use crate::story::{News, Story};
+use std::collections::HashSet;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 /// What is told, and what it came to.
 pub(super) struct Show<'a> {
     args: &'a LiveArgs,
     output: Output,
     judge: Judge,
+    project: Arc<Config>,
+    /// Of its `[[ignore]]`s, those that were spoken of.
+    remarked: HashSet<usize>,
     stop_on: Vec<&'static str>,
     counts: Counts,
     ignored: usize,
@@ -27,14 +34,47 @@ pub(super) struct Show<'a> {
 
 impl<'a> Show<'a> {
     pub(super) fn new(args: &'a LiveArgs, output: Output, judge: Judge, stop_on: Vec<&'static str>) -> Self {
-        Self { args, output, judge, stop_on, counts: Counts::default(), ignored: 0, calls: 0, stopped: false }
+        Self {
+            args,
+            output,
+            judge,
+            project: Arc::clone(&args.known.project),
+            remarked: HashSet::new(),
+            stop_on,
+            counts: Counts::default(),
+            ignored: 0,
+            calls: 0,
+            stopped: false,
+        }
+    }
+
+    /// Judges by what the configuration and the user's files say by now. When they cannot be used, all stays as it is.
+    pub(super) fn learn(&mut self, known: &KnownArgs) -> Result<(), Error> {
+        self.judge = self.judge.again(known)?;
+        self.project = Arc::clone(&known.project);
+        self.remarked.clear();
+        Ok(())
+    }
+
+    /// Opens the file of `-o` again, which somebody may have moved away.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        let Some(path) = &self.args.output else {
+            return Ok(());
+        };
+        self.output.out.flush()?;
+        self.output.out = output::buffered(Box::new(output::append(path)?));
+        Ok(())
     }
 
     /// As `check` does, callflow.toml included.
-    pub(super) fn judge(&self, analysis: Analysis) -> Story {
+    pub(super) fn judge(&mut self, analysis: Analysis) -> Story {
         let mut story = self.judge.judge(analysis);
         let found = Found { analysis: &story.analysis, flows: &story.flows, findings: &mut story.findings };
-        self.args.known.project.mark(&[], found, false);
+        for (ignore, remark) in self.project.mark(&[], found, false) {
+            if self.remarked.insert(ignore) {
+                log::tell(Level::Warning, "ignore-ended", &remark, &[]);
+            }
+        }
         story
     }
 
@@ -93,7 +133,7 @@ impl<'a> Show<'a> {
         };
         match failing {
             0 if self.calls == 0 && !self.args.allow_empty => {
-                say(&"no SIP was heard");
+                log::tell(Level::Warning, "no-sip", &"no SIP was heard", &[]);
                 Status::Nothing
             }
             0 => Status::Clean,

@@ -1,9 +1,11 @@
 //! What `callflow live` is given.
 
 mod evidence;
+mod ops;
 mod rights;
 
 pub(in crate::cli) use evidence::EvidenceArgs;
+pub(in crate::cli) use ops::OpsArgs;
 pub(in crate::cli) use rights::RightsArgs;
 
 use super::{FailOn, KnownArgs};
@@ -71,6 +73,8 @@ pub(in crate::cli) struct LiveArgs {
     pub(in crate::cli) allow_empty: bool,
     #[command(flatten)]
     pub(in crate::cli) rights: RightsArgs,
+    #[command(flatten)]
+    pub(in crate::cli) ops: OpsArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -52,6 +52,7 @@ fn restrict(needs: &Needs) -> Result<RulesetStatus, RulesetError> {
     let reads = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     let writes =
         reads | make_bitflags!(AccessFs::{WriteFile | Truncate | MakeReg | MakeDir | RemoveFile | RemoveDir | Refer});
+    let makes = make_bitflags!(AccessFs::{WriteFile | MakeReg});
     let also = |wanted: bool, paths: &'static [&'static str]| if wanted { paths } else { &[] }.iter().map(Path::new);
     let read = (needs.read.iter().chain(&needs.read_again).map(AsRef::as_ref))
         .chain(also(true, OWN))
@@ -65,10 +66,16 @@ fn restrict(needs: &Needs) -> Result<RulesetStatus, RulesetError> {
         .create()?
         .add_rules(path_beneath_rules(read, reads))?
         .add_rules(path_beneath_rules(&needs.write, writes))?
+        .add_rules(path_beneath_rules(needs.write_again.iter().filter_map(|file| folder_of(file)), makes))?
         .add_rules(ports(needs.listen.iter(), AccessNet::BindTcp))?
         .add_rules(ports(needs.connect.iter().chain(names), AccessNet::ConnectTcp))?
         .restrict_self()?;
     Ok(restricted.ruleset)
+}
+
+/// "" is no folder for the kernel.
+fn folder_of(file: &Path) -> Option<&Path> {
+    file.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
 }
 
 fn ports<'a>(

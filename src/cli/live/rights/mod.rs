@@ -25,6 +25,8 @@ pub(super) struct Needs {
     pub(super) read: Vec<PathBuf>,
     /// Files that were read and may be read again; without the right to do so the old content stays.
     pub(super) read_again: Vec<PathBuf>,
+    /// Files that are written and may be made anew when they were moved away; without the right to do so, the old ones stay.
+    pub(super) write_again: Vec<PathBuf>,
     /// Folders to write into. Those that do not exist are made, and given to the user who writes.
     pub(super) write: Vec<PathBuf>,
     /// TCP ports that are opened later, to be connected to.
