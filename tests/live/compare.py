@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 # What the start of a Call-ID (see tests/live/run) promises: how many calls, their outcome (None: any), and the findings
-# that must be there. Where none is promised, nothing but notes may be found.
+# that must be there. Where none is promised, nothing but notes may be found, and what comes of a machine that is busy.
 CALLERS = {
     "registered-caller": (1, "registered", set()),
     "refused": (2, "refused", {"A04"}),
@@ -34,6 +34,8 @@ EXPECTED = {
     "two": CALLERS | CALLEES | {"bye-lost": (1, "answered", {"B01"})},
     "gone": {"before": (1, "answered", set()), "after": (1, "refused", {"A04"})},
 }
+# First responses and retransmissions that are late.
+BUSY = {"T02", "T05", "T06", "T08", "T11"}
 
 
 def scenario(call_id):
@@ -107,7 +109,7 @@ def compare(folder, name):
             if outcome and call["outcome"] != outcome:
                 wrong.append(f"{which}: {call['outcome']} instead of {outcome}")
             of_call = {f["rule"] for f in findings if f["call_id"] in call["call_ids"] and f["severity"] != "info"}
-            if not rules <= of_call or (not rules and of_call):
+            if not rules <= of_call or (not rules and of_call - BUSY):
                 wrong.append(f"{which}: found {sorted(of_call)} instead of {sorted(rules)}")
     return wrong
 
