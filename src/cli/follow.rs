@@ -33,14 +33,15 @@ pub(super) fn open(files: &[PathBuf], voice: Voice) -> Result<Opened, Error> {
     })
 }
 
-/// A flag that the first Ctrl-C or SIGTERM sets; the second one ends the program as always.
+/// A flag that the first Ctrl-C or SIGTERM sets; a Ctrl-C after it ends the program as always. SIGTERM does not: timeout(1)
+/// sends it twice in a row, to its child and to the group of both.
 pub(super) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     /// What shells give for a program that was interrupted.
     const INTERRUPTED: i32 = 130;
     let stop = Arc::new(AtomicBool::new(false));
+    // In this order: the one that sets the flag must not end the program.
+    flag::register_conditional_shutdown(SIGINT, INTERRUPTED, Arc::clone(&stop))?;
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the one that sets the flag must not end the program.
-        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
     }
     Ok(stop)
