@@ -3,9 +3,10 @@
 
 use super::complete::{Found, complete};
 use super::coverage::{Counted, Coverage, PacketKind};
+use super::held;
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
-use super::window::{Past, cost};
+use super::window::Past;
 use super::wrapped::Wrappings;
 use super::{Analysis, Closing, closings, icmp, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
@@ -137,7 +138,7 @@ impl Analyzer {
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
         let Self { options, ids, analysis, coverage, sealed, wrappings, relayed, .. } = self;
-        let found = Found { ids, relayed: &relayed, coverage, sealed, wrappings, one_clock: false };
+        let found = Found { ids, relayed: &relayed, coverage, sealed, wrappings, before: None };
         complete(analysis, found, &options)
     }
 
@@ -479,7 +480,7 @@ impl Analyzer {
                 }
             }
             self.ids.push(Idx::new(self.analysis.seen.len()), &seen);
-            self.past.held += cost(&seen);
+            self.past.waiting += held::cost(&seen);
             self.analysis.seen.push(seen);
         }
     }

@@ -6,7 +6,7 @@ use callflow::analysis::{Analyzer, Options};
 use callflow::base::{Batch, Timestamp};
 use callflow::capture::{self, More};
 use callflow::rules::{self, Finding};
-use callflow::story::{self, Story, Watch};
+use callflow::story::{self, Stage, Story, Watch};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +25,9 @@ fn note(told: &mut Told, finding: &Finding) {
     let first = finding.frames.first().map(|frame| u64::from(*frame));
     *told.entry((finding.rule.code.to_owned(), finding.verdict.name().to_owned(), first)).or_default() += 1;
 }
+
+/// Bytes that open calls may take: enough.
+const ROOM: usize = 1 << 30;
 
 /// Judged as `check` does.
 fn judge(analysis: callflow::analysis::Analysis) -> Story {
@@ -45,10 +48,10 @@ fn watched(path: &Path) -> (Told, usize) {
         for packet in &batch.packets {
             if next_look.is_some_and(|at| packet.time >= at) {
                 let now = next_look.unwrap();
-                let story = judge(analyzer.look(now));
-                let news = watch.hear(&story, now, false, usize::MAX);
+                let story = judge(analyzer.look(now, ROOM));
+                let news = watch.hear(&story, now, Stage::Running, |call| analyzer.gives_up(call));
                 news.findings.iter().for_each(|at| note(&mut told, &story.findings[*at]));
-                analyzer.forget(&story.analysis, |call| !news.over[call]);
+                analyzer.forget(&story.analysis, |call| news.next[call]);
                 next_look = Some(packet.time.after(Duration::from_secs(1)));
             }
             next_look.get_or_insert(packet.time.after(Duration::from_secs(1)));
@@ -57,12 +60,13 @@ fn watched(path: &Path) -> (Told, usize) {
     }
     let early = told.values().sum();
     analyzer.end();
-    let mut last = analyzer.last_look(Timestamp::MIN);
+    let (mut last, is_all) = analyzer.last_look(Timestamp::MIN, ROOM);
+    assert!(is_all);
     last.anomalies.merge(source.take_anomalies());
     last.health.dropped = source.captures().iter().map(|capture| capture.drops).sum();
     let now = last.last.unwrap_or_default();
     let story = judge(last);
-    let news = watch.hear(&story, now, true, usize::MAX);
+    let news = watch.hear(&story, now, Stage::Last, |_| false);
     news.findings.iter().for_each(|at| note(&mut told, &story.findings[*at]));
     (told, early)
 }

@@ -9,7 +9,7 @@ use crate::capture::{Heard, Live};
 use crate::cli::args::LiveArgs;
 use crate::cli::{Status, Stop, say};
 use crate::report::count;
-use crate::story::{News, Story, Watch};
+use crate::story::{News, Stage, Story, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -113,13 +113,16 @@ impl<'a> Run<'a> {
 
     fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
         let now = self.clock.now();
-        let story = show.judge(self.analyzer.look(now));
-        let news = self.watch.hear(&story, now, false, self.args.max_memory / 2);
+        let story = show.judge(self.analyzer.look(now, self.args.max_memory / 2));
+        let news = self.watch.hear(&story, now, Stage::Running, |call| self.analyzer.gives_up(call));
         self.messages = story.analysis.stats.messages;
         self.given_up += news.given_up as u64;
+        for id in self.analyzer.take_unjudged() {
+            self.given_up += self.watch.lose(&id) as u64;
+        }
         self.status.suspend(|| show.tell(&story, &news))?;
         self.tell_taps(&story, &news);
-        self.analyzer.forget(&story.analysis, |call| !news.over[call]);
+        self.analyzer.forget(&story.analysis, |call| news.next[call]);
         self.tell_status();
         Ok(())
     }
@@ -139,18 +142,27 @@ impl<'a> Run<'a> {
         self.analyzer.end();
         let messages = self.analyzer.latest();
         self.taps.iter_mut().for_each(|tap| tap.messages(messages));
-        let now = self.clock.now();
-        let mut analysis = self.analyzer.last_look(now);
-        analysis.health.dropped = drops;
-        analysis.anomalies.merge(self.source.take_anomalies());
-        let story = show.judge(analysis);
-        let news = self.watch.hear(&story, now, true, usize::MAX);
-        show.tell(&story, &news)?;
-        self.tell_taps(&story, &news);
+        let story = loop {
+            let now = self.clock.now();
+            let (mut analysis, is_all) = self.analyzer.last_look(now, self.args.max_memory / 2);
+            analysis.health.dropped = drops;
+            if is_all {
+                analysis.anomalies.merge(self.source.take_anomalies());
+            }
+            let story = show.judge(analysis);
+            let stage = if is_all { Stage::Last } else { Stage::Ending };
+            let news = self.watch.hear(&story, now, stage, |_| false);
+            show.tell(&story, &news)?;
+            self.tell_taps(&story, &news);
+            if is_all {
+                break story;
+            }
+            self.analyzer.forget(&story.analysis, |call| news.next[call]);
+        };
         for mut tap in std::mem::take(&mut self.taps) {
             self.unread |= !tap.end();
         }
-        show.end(&captures, &story.analysis)?;
+        show.end(&captures, &story.analysis, self.watch.calls())?;
         let unread = self.unread || captures.iter().any(|capture| !capture.complete);
         let status = show.status();
         // The program ends here, with threads that may still wait for a stream.
