@@ -50,7 +50,7 @@ struct Looked {
 
 impl Analyzer {
     /// What became of that which changed or fell due, when the clock of the packets stands at `now`, which counts as the
-    /// end of the capture when it is later than the last packet. `room`: bytes that open calls may take; when they take
+    /// end of the capture: a packet may have a wrong time. `room`: bytes that open calls may take; when they take
     /// more, some are given up ([`Analyzer::gives_up`]). The analyzer goes on.
     pub fn look(&mut self, now: Timestamp, room: usize) -> Analysis {
         self.gather(now);
@@ -66,7 +66,8 @@ impl Analyzer {
         analysis
     }
 
-    /// As [`Analyzer::look`], after [`Analyzer::end`], at all that is left, whether due or not; whether it is all. If not,
+    /// As [`Analyzer::look`], after [`Analyzer::end`], at all that is left, whether due or not; whether it is all. `now` is
+    /// that of the last packet when it is [`Timestamp::MIN`]. If not,
     /// there was no room, and the rest comes next time, when this was forgotten. The last one also tells of the connections
     /// that stayed closed to us.
     pub fn last_look(&mut self, now: Timestamp, room: usize) -> (Analysis, bool) {
@@ -235,7 +236,7 @@ impl Analyzer {
             closings: known.closings.clone(),
             points: known.points.clone(),
             first: known.first,
-            last: known.last.max(Some(now)),
+            last: if now > Timestamp::MIN { Some(now) } else { known.last },
             ..Analysis::default()
         };
         let found = Found {

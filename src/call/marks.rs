@@ -1,6 +1,7 @@
-//! By what legs of one call may know each other, message by message: a live view finds by it the legs to look at together.
+//! By what calls may know each other, message by message: a live view finds by it the calls to look at together.
 //!
-//! Rather too much than too little: whether legs belong together is decided by [`super::tie_legs`].
+//! Rather too much than too little: whether legs belong together is decided by [`super::tie_legs`], and what several calls
+//! say of one client by the rules.
 
 use super::affinity::{callees, callers, diverted};
 use super::identifiers::{LEG_HEADERS, stems};
@@ -14,8 +15,8 @@ const MARKS: usize = 64;
 /// Longest value that is looked at.
 const VALUE: usize = 256;
 
-/// Tells `mark` all by which the leg of this message may be known to another leg: something in its messages, and the
-/// element where that counts. `headers`: as of [`super::tie_legs`].
+/// Tells `mark` all by which the call of this message may be known to another one: something that it says, and the element
+/// where that counts. `headers`: as of [`super::tie_legs`].
 pub fn marks<'a>(seen: &'a Seen, headers: &[String], mut mark: impl FnMut(Option<IpAddr>, &'a [u8])) {
     let message = &seen.message;
     let (src, dst) = (seen.connection.src.ip, seen.connection.dst.ip);
@@ -23,7 +24,15 @@ pub fn marks<'a>(seen: &'a Seen, headers: &[String], mut mark: impl FnMut(Option
         let target = message.header(HeaderName::ReferTo).and_then(Address::parse).map(|to| user(to.uri));
         target.filter(|target| !target.is_empty()).into_iter().for_each(|target| mark(Some(dst), number_key(target)));
     }
-    if !message.is_request() || message.method() != Method::Invite || !message.to_tag().is_empty() {
+    if !message.is_request() || !message.to_tag().is_empty() || matches!(message.method(), Method::Ack | Method::Cancel)
+    {
+        return;
+    }
+    // What one client asks of one domain is compared over calls: the servers that it tried, its bindings, its pings.
+    if let Some(uri) = Uri::parse(message.request_uri()) {
+        mark(Some(src), uri.host);
+    }
+    if message.method() != Method::Invite {
         return;
     }
     let parties = callers(message).chain(callees(message)).chain(diverted(message)).map(number_key);
@@ -38,9 +47,6 @@ pub fn marks<'a>(seen: &'a Seen, headers: &[String], mut mark: impl FnMut(Option
         }
     }
     mark(None, message.call_id());
-    if Uri::parse(message.to_uri()).is_some_and(|to| to.user.is_empty()) {
-        mark(Some(src), message.to_uri());
-    }
     for header in message.headers().take(MARKS) {
         let value = header.value.get(..VALUE).unwrap_or(header.value);
         let first = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

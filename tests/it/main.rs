@@ -29,6 +29,7 @@ mod hostile;
 mod ladders;
 mod legs;
 mod live;
+mod looks;
 mod matrix;
 mod messages;
 mod model;

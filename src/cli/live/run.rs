@@ -94,7 +94,9 @@ impl<'a> Run<'a> {
                 if !keys.is_empty() {
                     self.analyzer.add_keys(&keys);
                 }
-                self.clock.hear(&batch);
+                if let Some(nanos) = self.clock.hear(&batch) {
+                    self.set_clock(nanos);
+                }
                 let batch = Arc::new(batch);
                 self.taps.iter_mut().for_each(|tap| tap.packets(&batch));
                 self.analyzer.push(&batch);
@@ -109,6 +111,19 @@ impl<'a> Run<'a> {
             Heard::End => return false,
         }
         true
+    }
+
+    /// No time passes for what is open when the clock of the packets is set.
+    fn set_clock(&mut self, nanos: i64) {
+        self.analyzer.step(nanos);
+        self.watch.step(nanos);
+        let (way, by) = (if nanos > 0 { "forward" } else { "back" }, Duration::from_nanos(nanos.unsigned_abs()));
+        let text = format!(
+            "the clock of this machine was set {way} by {:.1} s; open calls go by the new one",
+            by.as_secs_f64()
+        );
+        self.status.suspend(|| say(&text));
+        self.analyzer.note(Anomaly::new(AnomalyKind::ClockSet, 0, 0, text));
     }
 
     fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
