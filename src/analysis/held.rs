@@ -4,6 +4,7 @@
 //! as company some that were active last; all others cost nothing.
 
 use super::intake::Passed;
+use super::window::set;
 use crate::base::{Timestamp, limits};
 use crate::call;
 use crate::session::Seen;
@@ -85,6 +86,11 @@ pub(super) struct Chosen {
 /// Bytes of memory that a message takes while it is held.
 pub(super) fn cost(seen: &Seen) -> usize {
     seen.message.raw().len() + size_of::<Message>() + ALLOCATIONS
+}
+
+/// As [`cost`], when it may have a group of its own.
+pub(super) fn most_cost(seen: &Seen) -> usize {
+    cost(seen) + GROUP_COST
 }
 
 impl Held {
@@ -329,7 +335,7 @@ impl Held {
         for group in self.groups.iter_mut().flatten() {
             (group.due, group.last, group.looked) = (moved(group.due), moved(group.last), moved(group.looked));
             for message in &mut group.messages {
-                message.seen.time = moved(message.seen.time);
+                set(&mut message.seen.time, &mut message.passed, nanos);
             }
         }
         let all = |times: &BTreeSet<(Timestamp, GroupNo)>| times.iter().map(|(time, at)| (moved(*time), *at)).collect();

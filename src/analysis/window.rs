@@ -9,15 +9,17 @@ use super::coverage::PacketKind;
 use super::gone::Gone;
 use super::health::Numbers;
 use super::held::{Chosen, GroupNo, Held};
+use super::intake::{Passed, Raw};
 use super::population::Population;
 use super::sealed::Sealed;
 use super::{Analysis, Analyzer, Stats};
-use crate::base::{Anomaly, AnomalyKind, Idx, Timestamp, Transport, limits};
+use crate::base::{Anomaly, AnomalyKind, Batch, Idx, Timestamp, Transport, limits};
 use crate::call::{self, Call, CallIds};
 use crate::session::Seen;
 use crate::sip::Method;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -38,6 +40,26 @@ pub(super) struct Past {
     gone: Gone,
     looked: Looked,
     unjudged: Vec<Bytes>,
+    /// By how many nanoseconds the clock was set since the beginning. What puts packets together goes by the clock as it was
+    /// then, so that it waits neither shorter nor longer.
+    pub(super) clock_set: i64,
+}
+
+impl Past {
+    pub(super) fn on_first_clock<'a>(&self, batch: &'a Batch) -> Cow<'a, Batch> {
+        if self.clock_set == 0 {
+            return Cow::Borrowed(batch);
+        }
+        let mut batch = batch.clone();
+        batch.packets.iter_mut().for_each(|packet| packet.time = packet.time.moved(self.clock_set.saturating_neg()));
+        Cow::Owned(batch)
+    }
+
+    pub(super) fn on_clock_now(&self, raws: &mut [Raw]) {
+        for raw in raws.iter_mut().filter(|_| self.clock_set != 0) {
+            set(&mut raw.time, &mut raw.passed, self.clock_set);
+        }
+    }
 }
 
 /// What the last look was at: group and order of each message, by position.
@@ -165,15 +187,14 @@ impl Analyzer {
 
     /// The clock of the packets was set, by so many nanoseconds: what is held goes by the new one, so that no time passes.
     pub fn step(&mut self, nanos: i64) {
-        let Analysis { seen, icmp, closings, first, last, points, .. } = &mut self.analysis;
-        let times = seen.iter_mut().chain(&mut self.parsed).map(|seen| &mut seen.time);
-        let times = times.chain(icmp.iter_mut().map(|report| &mut report.time));
+        self.gather(self.analysis.last.unwrap_or_default());
+        let Analysis { icmp, closings, first, last, points, .. } = &mut self.analysis;
+        let times = icmp.iter_mut().map(|report| &mut report.time);
         let times = times.chain(closings.iter_mut().map(|closing| &mut closing.time)).chain(first).chain(last);
         let points = points.iter_mut().filter_map(|point| point.times.as_mut()).flat_map(|(first, last)| [first, last]);
         times.chain(points).for_each(|time| *time = time.moved(nanos));
-        let passed = self.relayed.iter_mut().map(|(_, passed)| passed);
-        passed.for_each(|passed| passed.received = passed.received.moved(nanos));
         self.past.held.step(nanos);
+        self.past.clock_set = self.past.clock_set.saturating_add(nanos);
     }
 
     /// Puts what came since the last look to its groups, but what comes late for calls that are over. What starts anew under
@@ -252,6 +273,16 @@ impl Analyzer {
         self.past.looked = Looked { at, victims: chosen.victims, now };
         self.past.unjudged.extend(chosen.unjudged);
         analysis
+    }
+}
+
+/// Brings the time of a message to a clock that was set. Who passed it on may have told the time by a clock of his own.
+pub(super) fn set(time: &mut Timestamp, passed: &mut Option<Passed>, nanos: i64) {
+    if passed.is_none_or(|passed| passed.received == *time) {
+        *time = time.moved(nanos);
+    }
+    if let Some(passed) = passed {
+        passed.received = passed.received.moved(nanos);
     }
 }
 
