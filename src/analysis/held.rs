@@ -69,6 +69,8 @@ pub(super) struct Held {
     hasher: quality::RandomState,
     bytes: usize,
     order: u64,
+    /// Bytes that all may take, half of it what judging takes at once; 0 before the first look.
+    room: usize,
 }
 
 /// What a look takes.
@@ -94,6 +96,11 @@ pub(super) fn most_cost(seen: &Seen) -> usize {
 }
 
 impl Held {
+    /// Says how many bytes all may take.
+    pub(super) fn set_room(&mut self, room: usize) {
+        self.room = room;
+    }
+
     /// Bytes of memory that all take.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -124,7 +131,7 @@ impl Held {
         let Some(group) = self.groups[at as usize].as_mut() else {
             return Err(seen);
         };
-        if group.messages.len() >= limits::MESSAGES_PER_CALL {
+        if group.messages.len() >= limits::MESSAGES_PER_CALL || (self.room > 0 && group.cost() > self.room / 2) {
             return Err(seen);
         }
         self.quiet[usize::from(group.is_answered)].remove(&(group.last, at));
@@ -179,10 +186,11 @@ impl Held {
         self.group(at).map_or(&[], |group| &group.messages)
     }
 
-    /// What to look at when it is `now`: `room` is what all may take, half of it what judging takes.
-    pub(super) fn choose(&mut self, now: Timestamp, room: usize, headers: &[String]) -> Chosen {
+    /// What to look at when it is `now`.
+    pub(super) fn choose(&mut self, now: Timestamp, headers: &[String]) -> Chosen {
         let mut chosen = Chosen::default();
-        self.give_up(room, &mut chosen);
+        let room = self.room;
+        self.give_up(&mut chosen);
         for (_, at) in self.due.range(..=(now, GroupNo::MAX)) {
             if chosen.cost > room / 2 {
                 break;
@@ -205,10 +213,10 @@ impl Held {
     }
 
     /// The next to look at when nothing follows, the longest quiet first, and whether that is all.
-    pub(super) fn choose_last(&self, room: usize, headers: &[String]) -> (Chosen, bool) {
+    pub(super) fn choose_last(&self, headers: &[String]) -> (Chosen, bool) {
         let mut chosen = Chosen::default();
         for (_, at) in self.quiet.iter().flatten() {
-            if chosen.cost > room / 2 {
+            if chosen.cost > self.room / 2 {
                 return (chosen, false);
             }
             self.add(*at, &mut chosen);
@@ -217,9 +225,10 @@ impl Held {
         (chosen, true)
     }
 
-    /// Gives up groups until a quarter of `room` is free: first those that nobody answered, then the longest quiet. A
+    /// Gives up groups until a quarter of the room is free: first those that nobody answered, then the longest quiet. A
     /// flood has many of the first kind.
-    fn give_up(&mut self, room: usize, chosen: &mut Chosen) {
+    fn give_up(&mut self, chosen: &mut Chosen) {
+        let room = self.room;
         if self.bytes <= room && self.by_id.len() <= limits::OPEN_CALLS {
             return;
         }

@@ -75,8 +75,9 @@ impl Analyzer {
     /// end of the capture: a packet may have a wrong time. `room`: bytes that open calls may take; when they take
     /// more, some are given up ([`Analyzer::gives_up`]). The analyzer goes on.
     pub fn look(&mut self, now: Timestamp, room: usize) -> Analysis {
+        self.past.held.set_room(room);
         self.gather(now);
-        let chosen = self.past.held.choose(now, room, &self.options.leg_headers);
+        let chosen = self.past.held.choose(now, &self.options.leg_headers);
         let mut analysis = self.judge(now, chosen);
         let old = |time: Timestamp| now.since(time) >= EVIDENCE;
         let held = &self.past.held;
@@ -93,8 +94,9 @@ impl Analyzer {
     /// there was no room, and the rest comes next time, when this was forgotten. The last one also tells of the connections
     /// that stayed closed to us.
     pub fn last_look(&mut self, now: Timestamp, room: usize) -> (Analysis, bool) {
+        self.past.held.set_room(room);
         self.gather(now);
-        let (chosen, is_all) = self.past.held.choose_last(room, &self.options.leg_headers);
+        let (chosen, is_all) = self.past.held.choose_last(&self.options.leg_headers);
         if is_all {
             let pairs = self.past.stats.directions.keys();
             let speakers = pairs.flat_map(|pair| [pair.low, pair.high]).collect();
@@ -222,8 +224,7 @@ impl Analyzer {
             match held.push(id, seen, passed, now, &self.options.leg_headers) {
                 Ok(is_new) => stats.call_ids += u64::from(is_new),
                 Err(_) => {
-                    let most = limits::MESSAGES_PER_CALL;
-                    let text = format!("one call has more than {most} messages; only the first {most} are judged");
+                    let text = "one call has more messages than are held; only the first ones are judged";
                     self.analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, frame, 0, text));
                 }
             }

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// was told: one more repetition.)
 type Told = BTreeMap<(String, String, Option<u64>), usize>;
 
-pub(crate) fn callflow(args: &[&str]) -> Command {
+fn callflow(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callflow"));
     command.args(args).env_clear().current_dir(support::root()).stdin(Stdio::null());
     command
@@ -31,7 +31,7 @@ fn told_in(lines: &[Value]) -> Told {
     told
 }
 
-pub(crate) fn lines(out: &[u8]) -> Vec<Value> {
+fn lines(out: &[u8]) -> Vec<Value> {
     out.split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
         .map(|line| serde_json::from_slice(line).unwrap())

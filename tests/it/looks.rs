@@ -1,9 +1,9 @@
 //! Looks of a live view: at what changed alone, whenever they come, with the findings of `check`; floods; clocks that are set.
 #![cfg(unix)]
 
-use crate::live::{lines, listening};
+use crate::live::listening;
 use crate::support;
-use callflow::analysis::{Analyzer, Options};
+use callflow::analysis::{Analysis, Analyzer, Options};
 use callflow::base::{Batch, Timestamp};
 use callflow::capture::{self, More};
 use callflow::rules::{self, Finding};
@@ -29,7 +29,7 @@ fn note(told: &mut Told, finding: &Finding) {
 const ROOM: usize = 1 << 30;
 
 /// Judged as `check` does.
-fn judge(analysis: callflow::analysis::Analysis) -> Story {
+fn judge(analysis: Analysis) -> Story {
     let flows = callflow::flow::match_all(&analysis);
     let findings = rules::check(&analysis, &flows);
     story::tell(analysis, flows, findings)
@@ -85,8 +85,17 @@ impl Moments {
     }
 }
 
-/// What a watch of a capture tells, and how much of that before the end.
-fn watched(path: &Path, mut moments: Moments) -> (Told, usize) {
+/// What is counted over the whole of a capture.
+fn counted(analysis: &Analysis) -> String {
+    let stats = &analysis.stats;
+    let (kinds, proved) = ((&stats.transports, &stats.requests, &stats.responses), analysis.health.population.proved());
+    let copies = (stats.retransmissions, stats.captured_twice, stats.malformed);
+    let state = (stats.transactions, stats.dialogs, stats.call_ids, &stats.directions);
+    format!("{} messages, {kinds:?}, copies {copies:?}, {state:?}, {proved:?}", stats.messages)
+}
+
+/// What a watch of a capture tells, how much of that before the end, and what was counted.
+fn watched(path: &Path, mut moments: Moments) -> (Told, usize, String) {
     let key_log = fs::read(path.with_extension("keylog")).unwrap_or_default();
     let mut source = capture::open(&[path.to_path_buf()]).source;
     let (mut watching, mut batch) = (Watching::new(key_log), Batch::default());
@@ -124,7 +133,7 @@ fn watched(path: &Path, mut moments: Moments) -> (Told, usize) {
     let story = judge(last);
     let news = watch.hear(&story, now, Stage::Last, |_| false);
     news.findings.iter().for_each(|at| note(&mut told, &story.findings[*at]));
-    (told, early)
+    (told, early, counted(&story.analysis))
 }
 
 fn checked(path: &Path) -> Told {
@@ -144,9 +153,13 @@ fn difference(path: &Path, told: &Told, checked: &Told) -> Option<String> {
 fn a_watch_tells_what_check_tells_of_the_whole_capture() {
     let (mut early, mut wrong) = (0, Vec::new());
     for path in support::captures() {
-        let (told, before) = watched(&path, Moments { seed: 0, step: None });
+        let (told, before, figures) = watched(&path, Moments { seed: 0, step: None });
         early += before;
         wrong.extend(difference(&path, &told, &checked(&path)));
+        let whole = counted(&support::tell_file(&path).analysis);
+        if figures != whole {
+            wrong.push(format!("{}: counted {figures}, checked {whole}", path.display()));
+        }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(early > 3, "only {early} findings were told before the end");
@@ -158,7 +171,7 @@ fn it_does_so_whenever_it_looks() {
     for path in support::captures() {
         let checked = checked(&path);
         for seed in 1..4 {
-            let (told, _) = watched(&path, Moments { seed, step: None });
+            let (told, ..) = watched(&path, Moments { seed, step: None });
             wrong.extend(difference(&path, &told, &checked));
         }
     }
@@ -175,7 +188,7 @@ fn no_verdict_changes_when_the_clock_is_set_by_an_hour() {
     for path in paths.into_iter().chain(traces) {
         let plain = watched(&path, Moments { seed: 0, step: None }).0;
         for nanos in [HOUR, -HOUR] {
-            let (told, _) = watched(&path, Moments { seed: 0, step: Some((3, nanos)) });
+            let (told, ..) = watched(&path, Moments { seed: 0, step: Some((3, nanos)) });
             wrong.extend(difference(&path, &told, &plain));
         }
     }
