@@ -3,9 +3,10 @@
 
 use super::complete::{Found, complete};
 use super::coverage::{Counted, Coverage, PacketKind};
+use super::held;
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
-use super::window::{Past, cost};
+use super::window::Past;
 use super::wrapped::Wrappings;
 use super::{Analysis, Closing, closings, icmp, points};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
@@ -111,6 +112,7 @@ impl Analyzer {
             points::note(&mut self.analysis.points, packet);
         }
         self.analysis.stats.packets += batch.packets.len() as u64;
+        let batch = &*self.past.on_first_clock(batch);
         let ports = &self.options.sip_ports;
         let decoded: Vec<Chunk<'_>> =
             batch.packets.par_chunks(CHUNK).map(|packets| Chunk::decode(batch, packets, ports)).collect();
@@ -137,7 +139,7 @@ impl Analyzer {
         let parsed = std::mem::take(&mut self.parsed);
         self.file(parsed);
         let Self { options, ids, analysis, coverage, sealed, wrappings, relayed, .. } = self;
-        let found = Found { ids, relayed: &relayed, coverage, sealed, wrappings, one_clock: false };
+        let found = Found { ids, relayed: &relayed, coverage, sealed, wrappings, before: None };
         complete(analysis, found, &options)
     }
 
@@ -175,6 +177,7 @@ impl Analyzer {
             }
             Item::Odd(anomaly) => return self.analysis.anomalies.add(anomaly),
             Item::Icmp(meta, error) => {
+                let meta = PacketMeta { time: meta.time.moved(self.past.clock_set), ..meta };
                 if !icmp::note(&mut self.analysis.icmp, &meta, &error) {
                     self.coverage.add(PacketKind::OtherIcmp, meta.frame);
                 }
@@ -424,6 +427,7 @@ impl Analyzer {
             }
             StreamData::End(how) => {
                 let sip = [stream, stream ^ 1].iter().any(|id| self.framers.get(id).is_some_and(|line| line.sip));
+                let time = time.moved(self.past.clock_set);
                 closings::note(&mut self.analysis.closings, Closing { connection, frame, time, how }, sip);
                 self.close(stream, raws);
             }
@@ -446,6 +450,7 @@ impl Analyzer {
 
     /// Parses in parallel; meanwhile the messages parsed before are filed, which goes in order.
     fn keep(&mut self, mut raws: Vec<Raw>) {
+        self.past.on_clock_now(&mut raws);
         if self.options.copies {
             for raw in &mut raws {
                 raw.bytes = Bytes::copy_from_slice(&raw.bytes);
@@ -479,7 +484,7 @@ impl Analyzer {
                 }
             }
             self.ids.push(Idx::new(self.analysis.seen.len()), &seen);
-            self.past.held += cost(&seen);
+            self.past.waiting += held::most_cost(&seen);
             self.analysis.seen.push(seen);
         }
     }

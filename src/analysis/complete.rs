@@ -2,7 +2,9 @@
 
 use super::agents::{self, Clocks};
 use super::coverage::Coverage;
+use super::health::Numbers;
 use super::intake::Passed;
+use super::population::Population;
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
 use super::{Analysis, Options, Stats, closings, health, icmp, notes, points};
@@ -17,18 +19,33 @@ pub(super) struct Found<'a> {
     pub(super) coverage: Coverage,
     pub(super) sealed: Sealed,
     pub(super) wrappings: Wrappings,
-    /// All observation points are of one machine.
-    pub(super) one_clock: bool,
+    /// Of a look that has only some of the messages, on one machine with one clock: what all of them say.
+    pub(super) before: Option<Counted<'a>>,
 }
 
-/// Builds the calls of an analysis that has all its messages. With one clock they stay where they are.
+/// What is counted over the whole of a capture, where an analysis has only some of its messages.
+pub(super) struct Counted<'a> {
+    /// Of all messages.
+    pub(super) numbers: &'a Numbers,
+    /// The places of the messages of the analysis among all.
+    pub(super) orders: Vec<u64>,
+    /// Of calls that are not in the analysis.
+    pub(super) population: &'a Population,
+}
+
+/// Builds the calls of an analysis that has all its messages. In a look they stay where they are.
 pub(super) fn complete(mut analysis: Analysis, found: Found<'_>, options: &Options) -> Analysis {
-    let Found { mut ids, relayed, mut coverage, sealed, wrappings, one_clock } = found;
+    let Found { mut ids, relayed, mut coverage, sealed, wrappings, before } = found;
     agents::number_sendings(&mut analysis.seen, relayed);
     let clocks = Clocks::new(&analysis.seen, relayed);
-    sealed.judge(&analysis.seen, &options.sip_ports, &mut coverage, &mut analysis.anomalies);
+    if !sealed.is_empty() {
+        let speakers = analysis.seen.iter().flat_map(|seen| [seen.connection.src.ip, seen.connection.dst.ip]);
+        sealed.judge(&speakers.collect(), &options.sip_ports, &mut coverage, &mut analysis.anomalies);
+    }
     analysis.wrappings = wrappings.settle(&mut analysis.seen);
-    if !one_clock && let Some(anew) = points::compare(&mut analysis) {
+    if before.is_none()
+        && let Some(anew) = points::compare(&mut analysis)
+    {
         ids = anew;
     }
     let end = analysis.last.unwrap_or_default();
@@ -40,14 +57,16 @@ pub(super) fn complete(mut analysis: Analysis, found: Found<'_>, options: &Optio
     let seen = &analysis.seen;
     let (calls, counted) = rayon::join(
         || groups.par_iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect::<Vec<_>>(),
-        || Stats::of_messages(seen),
+        || before.is_none().then(|| Stats::of_messages(seen)),
     );
-    let packets = analysis.stats.packets;
-    analysis.stats = Stats { packets, call_ids, coverage, ..counted };
+    if let Some(counted) = counted {
+        analysis.stats = Stats { packets: analysis.stats.packets, call_ids, ..counted };
+    }
+    analysis.stats.coverage = coverage;
     analysis.stats.count_calls(&calls);
     analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
     analysis.calls = calls;
-    health::complete(&mut analysis);
+    health::complete(&mut analysis, before);
     notes::oversized(&mut analysis);
     notes::repairs(&mut analysis);
     icmp::assign(&mut analysis);

@@ -5,11 +5,13 @@
 //! is looked at, and a gap in it is loss of the capture only where both ends of the stream are known to have it.
 
 use super::Analysis;
+use super::complete::Counted;
 use super::population::{Duty, Population, Tally, Way};
 use crate::base::{Connection, limits};
 use crate::session::{Seen, Sending};
 use foldhash::fast::RandomState;
-use std::collections::{BTreeMap, HashMap};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 /// Below that, what happens is no chance (P(X >= k) under a binomial distribution).
 const NO_CHANCE: f64 = 1e-6;
@@ -31,8 +33,12 @@ pub struct Health {
     pub unseen: BTreeMap<Way, Unseen>,
     /// How often what is due is there.
     pub population: Population,
-    /// Datagrams, by position in [`super::Analysis::seen`], of senders that number them one by one.
-    pub(super) numbered: HashMap<Way, Vec<Numbered>, RandomState>,
+    /// Datagrams of senders that number them one by one.
+    pub(super) numbers: Numbers,
+    /// Of a look: the places among all messages of those that it is at.
+    pub(super) orders: Vec<u64>,
+    /// Datagrams of such senders, and how many of them the capture lacks.
+    pub(super) numbered: Tally,
 }
 
 /// Bytes of TCP streams that the capture does not hold although they arrived.
@@ -46,9 +52,27 @@ pub struct Unseen {
 
 /// A datagram and its IP identification.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Numbered {
-    seen: usize,
+struct Numbered {
+    /// Place among all messages.
+    order: u64,
+    frame: u32,
     id: u16,
+}
+
+/// Datagrams by their ways, in order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Numbers(HashMap<Way, Sender, RandomState>);
+
+/// What one host sent to another.
+#[derive(Clone, Debug, Default)]
+struct Sender {
+    /// The last ones.
+    recent: VecDeque<Numbered>,
+    datagrams: u64,
+    /// Steps by one from a datagram to the next.
+    ones: u64,
+    /// Identifications that were skipped.
+    skipped: u64,
 }
 
 /// What a sender numbered around some moment.
@@ -56,8 +80,8 @@ pub(super) struct Numbered {
 pub struct Skipped {
     /// Identifications that are not in the capture.
     pub datagrams: u64,
-    /// Positions, in [`super::Analysis::seen`], of the datagrams between which they were looked for.
-    pub between: (usize, usize),
+    /// Frames of the datagrams between which they were looked for.
+    pub between: (u32, u32),
 }
 
 impl Health {
@@ -85,9 +109,7 @@ impl Health {
         let share = |part: u64, rest: u64| part as f64 / part.saturating_add(rest).max(1) as f64;
         let Tally { due, missing } = self.population.proved();
         let proved = share(missing.saturating_add(UNSEEN_LOSSES), due.saturating_sub(missing));
-        let skipped: u64 = self.numbered.values().map(|all| skipped(all)).sum();
-        let numbered: u64 = self.numbered.values().map(|all| all.len() as u64).sum();
-        proved.max(share(self.dropped, self.packets)).max(share(skipped, numbered))
+        proved.max(share(self.dropped, self.packets)).max(share(self.numbered.missing, self.numbered.due))
     }
 
     /// How often `duty` is missing on the way of `connection`, when chance does not explain that.
@@ -105,49 +127,101 @@ impl Health {
     /// What the sender of `connection` numbered and the capture lacks around position `at`: from its last datagram up
     /// to there to the second one after it. `None` when it does not number them one by one, or ends there.
     pub fn skipped(&self, connection: Connection, at: usize) -> Option<Skipped> {
-        let all = self.numbered.get(&Way::of(connection))?;
-        let next = all.partition_point(|one| one.seen <= at);
-        let around = all.get(next.checked_sub(1)?..all.len().min(next + 2))?;
+        let all = &self.numbers.0.get(&Way::of(connection)).filter(|sender| sender.counts())?.recent;
+        let order = self.orders.get(at).copied().unwrap_or(at as u64);
+        let next = all.partition_point(|one| one.order <= order);
+        let around: SmallVec<[Numbered; 3]> =
+            all.range(next.checked_sub(1)?..all.len().min(next + 2)).copied().collect();
         let (first, last) = (around.first()?, around.last().filter(|_| around.len() > 1)?);
-        Some(Skipped { datagrams: skipped(around), between: (first.seen, last.seen) })
+        let datagrams = around.windows(2).map(|pair| skipped(pair[0].id, pair[1].id)).sum();
+        Some(Skipped { datagrams, between: (first.frame, last.frame) })
     }
 }
 
 /// Counts what the messages and calls tell.
-pub(super) fn complete(analysis: &mut Analysis) {
+pub(super) fn complete(analysis: &mut Analysis, before: Option<Counted<'_>>) {
     let first = analysis.first.unwrap_or_default();
-    let (population, numbered) =
-        rayon::join(|| Population::of(&analysis.seen, &analysis.calls, first), || numbered(&analysis.seen));
+    let seen = &analysis.seen;
+    let of_messages = || match &before {
+        None => {
+            let mut numbers = Numbers::default();
+            seen.iter().enumerate().for_each(|(at, one)| numbers.push(at as u64, one, usize::MAX));
+            numbers.0.retain(|_, sender| sender.counts());
+            let tally = numbers.tally();
+            (numbers, tally)
+        }
+        Some(before) => (before.numbers.around(seen), before.numbers.tally()),
+    };
+    let (mut population, (numbers, numbered)) =
+        rayon::join(|| Population::of(seen, &analysis.calls, first), of_messages);
     let health = &mut analysis.health;
-    (health.packets, health.population, health.numbered) = (analysis.stats.packets, population, numbered);
+    if let Some(before) = before {
+        population.merge(before.population.clone());
+        health.orders = before.orders;
+    }
+    (health.packets, health.population) = (analysis.stats.packets, population);
+    (health.numbers, health.numbered) = (numbers, numbered);
 }
 
-/// Identifications that a counting sender skipped.
-fn skipped(all: &[Numbered]) -> u64 {
-    all.windows(2)
-        .map(|pair| pair[1].id.wrapping_sub(pair[0].id))
-        .filter(|step| (2..=SKIPPED).contains(step))
-        .map(|step| u64::from(step - 1))
-        .sum()
-}
-
-/// The datagrams of senders that number them one by one: nine in ten steps are by one, as no sender does that has one
-/// counter for several receivers, or one that runs with time.
-fn numbered(seen: &[Seen]) -> HashMap<Way, Vec<Numbered>, RandomState> {
-    let mut ways: HashMap<Way, Vec<Numbered>, RandomState> = HashMap::default();
-    for (at, one) in seen.iter().enumerate() {
-        if let Sending::Packet(id) = one.sending {
-            let all = ways.entry(Way::of(one.connection)).or_default();
-            if all.last().is_none_or(|last| last.id != id) {
-                all.push(Numbered { seen: at, id });
+impl Numbers {
+    /// Takes the message at the place `order`. `ways`: how many there may be; with fewer than all, each keeps only its last
+    /// datagrams.
+    pub(super) fn push(&mut self, order: u64, seen: &Seen, ways: usize) {
+        let Sending::Packet(id) = seen.sending else {
+            return;
+        };
+        let way = Way::of(seen.connection);
+        if self.0.len() >= ways && !self.0.contains_key(&way) {
+            // Whoever sent a few is a chance visitor, or does not exist.
+            self.0.retain(|_, sender| sender.datagrams > COUNTED as u64);
+            if self.0.len() >= ways {
+                return;
             }
         }
+        let sender = self.0.entry(way).or_default();
+        if let Some(last) = sender.recent.back() {
+            if last.id == id {
+                return;
+            }
+            sender.ones += u64::from(id.wrapping_sub(last.id) == 1);
+            sender.skipped += skipped(last.id, id);
+        }
+        sender.datagrams += 1;
+        sender.recent.push_back(Numbered { order, frame: seen.frames.last(), id });
+        if ways < usize::MAX && sender.recent.len() > limits::NUMBERED_DATAGRAMS {
+            sender.recent.pop_front();
+        }
     }
-    ways.retain(|_, all| {
-        let ones = all.windows(2).filter(|pair| pair[1].id.wrapping_sub(pair[0].id) == 1).count();
-        all.len() > COUNTED && ones * 10 >= (all.len() - 1) * 9
-    });
-    ways
+
+    /// Datagrams of those who number them, and how many of these are missing.
+    fn tally(&self) -> Tally {
+        let counting = self.0.values().filter(|sender| sender.counts());
+        counting.fold(Tally::default(), |sum, sender| Tally {
+            due: sum.due + sender.datagrams,
+            missing: sum.missing + sender.skipped,
+        })
+    }
+
+    /// Those of the ways on which `seen` came or should be answered.
+    fn around(&self, seen: &[Seen]) -> Self {
+        let ways: HashSet<Way, RandomState> =
+            seen.iter().flat_map(|one| [one.connection, one.connection.reversed()]).map(Way::of).collect();
+        Self(ways.into_iter().filter_map(|way| Some((way, self.0.get(&way)?.clone()))).collect())
+    }
+}
+
+impl Sender {
+    /// Whether it numbers datagrams one by one: nine in ten steps are by one, as no sender does that has one counter for
+    /// several receivers, or one that runs with time.
+    fn counts(&self) -> bool {
+        self.datagrams > COUNTED as u64 && self.ones * 10 >= (self.datagrams - 1) * 9
+    }
+}
+
+/// Identifications that a counting sender skipped from one datagram to the next.
+fn skipped(from: u16, to: u16) -> u64 {
+    let step = to.wrapping_sub(from);
+    if (2..=SKIPPED).contains(&step) { u64::from(step - 1) } else { 0 }
 }
 
 #[cfg(test)]
@@ -160,9 +234,13 @@ mod tests {
         Connection { src: end(1), dst: end(2), transport: Transport::Udp }
     }
 
+    /// Datagrams at every second place, behind so many that are numbered one by one.
     fn health(ids: &[u16]) -> Health {
-        let all = ids.iter().enumerate().map(|(seen, id)| Numbered { seen: 2 * seen, id: *id }).collect();
-        Health { numbered: HashMap::from_iter([(Way::of(connection()), all)]), ..Health::default() }
+        let recent = ids.iter().enumerate();
+        let recent = recent.map(|(at, id)| Numbered { order: 2 * at as u64, frame: 2 * at as u32, id: *id }).collect();
+        let sender = Sender { recent, datagrams: 100, ones: 99, skipped: 0 };
+        let numbers = Numbers(HashMap::from_iter([(Way::of(connection()), sender)]));
+        Health { numbers, ..Health::default() }
     }
 
     #[test]
@@ -175,8 +253,15 @@ mod tests {
     }
 
     #[test]
+    fn a_look_at_some_messages_knows_their_places_among_all() {
+        let whole = health(&[7, 8, 10, 11, 12]);
+        let look = Health { orders: vec![3], ..whole.clone() };
+        assert_eq!(look.skipped(connection(), 0), whole.skipped(connection(), 3));
+    }
+
+    #[test]
     fn identifications_come_around() {
-        assert_eq!(skipped(&health(&[65_534, 65_535, 0, 2]).numbered[&Way::of(connection())]), 1);
+        assert_eq!(skipped(65_535, 0) + skipped(0, 2), 1);
     }
 
     #[test]

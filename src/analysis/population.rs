@@ -3,7 +3,7 @@
 //! One missing message proves nothing. That of 1,148 acknowledgements between two hosts none is there, while nearly
 //! everything else is, no random loss explains.
 
-use crate::base::{Connection, Endpoint, Timestamp};
+use crate::base::{Connection, Endpoint, Timestamp, limits};
 use crate::call::Call;
 use crate::session::{Seen, Transaction, timer};
 use crate::sip::Method;
@@ -92,6 +92,7 @@ pub struct Population {
     tallies: BTreeMap<(Way, Duty), Tally>,
     /// Messages that must have been sent, because what they caused is there.
     proved: Tally,
+    proved_by_way: BTreeMap<Way, Tally>,
 }
 
 type Counts = HashMap<(Way, Duty), Tally, RandomState>;
@@ -100,26 +101,41 @@ impl Population {
     /// Counts the messages of `calls`. `first`: when the capture began.
     pub(super) fn of(seen: &[Seen], calls: &[Call], first: Timestamp) -> Self {
         // Sums do not depend on the order in which tasks end.
-        let counted = calls.par_chunks(CHUNK).map(|calls| {
-            let mut part = Part { seen, first, counts: Counts::default(), proved: HashMap::default() };
-            for call in calls {
-                part.count(call);
-            }
-            (part.counts, part.proved)
-        });
+        let counted: Vec<Self> = calls.par_chunks(CHUNK).map(|calls| Self::count(seen, calls, first)).collect();
         let mut all = Self::default();
-        let mut proved: BTreeMap<Way, Tally> = BTreeMap::new();
-        for (counts, of_part) in counted.collect::<Vec<_>>() {
-            for (key, tally) in counts {
-                all.tallies.entry(key).or_default().merge(tally);
-            }
-            for (way, tally) in of_part {
-                proved.entry(way).or_default().merge(tally);
-            }
-        }
-        // A way of which nothing is there was not captured at all, which is no chance.
-        proved.into_values().filter(|tally| tally.missing < tally.due).for_each(|tally| all.proved.merge(tally));
+        counted.into_iter().for_each(|part| all.add(part, usize::MAX));
+        all.sum_up();
         all
+    }
+
+    /// As [`Population::of`], by one task.
+    pub(super) fn count<'a>(seen: &[Seen], calls: impl IntoIterator<Item = &'a Call>, first: Timestamp) -> Self {
+        let mut part = Part { seen, first, counts: Counts::default(), proved: HashMap::default() };
+        calls.into_iter().for_each(|call| part.count(call));
+        let proved_by_way = part.proved.into_iter().collect();
+        Self { tallies: part.counts.into_iter().collect(), proved: Tally::default(), proved_by_way }
+    }
+
+    /// Adds what was counted of other calls of the same capture, as far as there is room for more ways.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.add(other, limits::COUNTED_WAYS);
+        self.sum_up();
+    }
+
+    fn sum_up(&mut self) {
+        // A way of which nothing is there was not captured at all, which is no chance.
+        let seen = self.proved_by_way.values().filter(|tally| tally.missing < tally.due);
+        self.proved = Tally::default();
+        seen.for_each(|tally| self.proved.merge(*tally));
+    }
+
+    fn add(&mut self, other: Self, most: usize) {
+        for (key, tally) in other.tallies {
+            add(&mut self.tallies, key, tally, most);
+        }
+        for (way, tally) in other.proved_by_way {
+            add(&mut self.proved_by_way, way, tally, most);
+        }
     }
 
     /// How often `duty` was due on `way`, and missing.
@@ -135,6 +151,12 @@ impl Population {
     /// Messages that must have been sent, because what they caused is there, and how many of them are missing.
     pub fn proved(&self) -> Tally {
         self.proved
+    }
+}
+
+fn add<K: Ord>(all: &mut BTreeMap<K, Tally>, key: K, tally: Tally, most: usize) {
+    if all.len() < most || all.contains_key(&key) {
+        all.entry(key).or_default().merge(tally);
     }
 }
 

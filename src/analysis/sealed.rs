@@ -4,7 +4,6 @@
 use super::coverage::{Counted, Coverage, PacketKind};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, limits};
 use crate::net::{Offer, SealedTls};
-use crate::session::Seen;
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -28,22 +27,21 @@ impl Sealed {
         }
     }
 
-    /// Counts all, and tells those that may be SIP.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Counts all, and tells those that may be SIP. `speakers`: hosts that speak SIP elsewhere.
     pub(super) fn judge(
         mut self,
-        seen: &[Seen],
+        speakers: &HashSet<IpAddr>,
         sip_ports: &[u16],
         coverage: &mut Coverage,
         anomalies: &mut Anomalies,
     ) {
-        if self.0.is_empty() {
-            return;
-        }
-        let ends = seen.iter().flat_map(|seen| [seen.connection.src.ip, seen.connection.dst.ip]);
-        let speakers: HashSet<IpAddr> = ends.collect();
         self.0.sort_by_key(|(_, tls)| tls.frame);
         for (counted, tls) in self.0 {
-            if may_be_sip(&tls, sip_ports, &speakers) {
+            if may_be_sip(&tls, sip_ports, speakers) {
                 coverage.add_all(PacketKind::SealedTls, counted);
                 if !tls.text.is_empty() {
                     anomalies.add(Anomaly::new(AnomalyKind::EncryptedTls, tls.frame, 0, tls.text));

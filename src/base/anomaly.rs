@@ -18,6 +18,8 @@ pub enum AnomalyKind {
     Reordered,
     /// Observation points whose clocks differ; the times of one were put back.
     ClocksDiffer,
+    /// The clock of the machine was set while a live view listened.
+    ClockSet,
     /// Interface statistics say that packets were dropped while capturing.
     DroppedPackets,
     /// A link type that we cannot decode.
@@ -63,6 +65,7 @@ impl AnomalyKind {
             Self::SkippedBlock => "skipped-block",
             Self::TimeBackwards => "time-backwards",
             Self::Reordered => "reordered",
+            Self::ClockSet => "clock-set",
             Self::ClocksDiffer => "clocks-differ",
             Self::DroppedPackets => "dropped-packets",
             Self::UnknownLinkType => "unknown-link-type",

@@ -79,7 +79,7 @@ pub const LEGS_OF_A_CALL: usize = 32;
 /// Bytes of a callflow.toml; a project with a thousand expectations has some 100 KiB.
 pub const CONFIG_BYTES: usize = 1 << 20;
 /// Bytes that a message takes beside its text while its call is judged: the message, its copy, its share of transactions,
-/// dialogs, facts and flows; rather too high, as half of a limit is kept for what is looked at beside it.
+/// dialogs, facts and flows; rather too high, as a live view looks at no more at once than there is room for.
 pub const MESSAGE_COST: usize = 6 << 10;
 /// Calls that a live view remembers to be over, 8 bytes each: what comes late for them is no new call.
 pub const FORGOTTEN_CALLS: usize = 65_536;
@@ -91,8 +91,16 @@ pub const ADDRESS_PAIRS: usize = 65_536;
 pub const WAITING_BATCHES: usize = 256;
 /// The same of a stream: its writer waits as well, so that few are enough.
 pub const WAITING_OF_STREAM: usize = 4;
-/// Calls that a live view keeps open, whatever room there is: each look goes over all of them.
-pub const OPEN_CALLS: usize = 200_000;
+/// Calls that a live view keeps open, whatever room there is; a large carrier's element has some 100,000.
+pub const OPEN_CALLS: usize = 1 << 20;
+/// Ends of connections, and ICMP errors, that a live view keeps to explain what it looks at: each look goes over them.
+pub const EVIDENCE: usize = 4096;
+/// Ways between hosts, times kinds of message, that a live view counts over all its time.
+pub const COUNTED_WAYS: usize = 65_536;
+/// Ways between hosts on which a live view follows the numbers of datagrams.
+pub const NUMBERED_WAYS: usize = 16_384;
+/// Numbers of the last datagrams on such a way; a call is judged while what was sent around it is among them.
+pub const NUMBERED_DATAGRAMS: usize = 256;
 /// Findings about the traffic as a whole that a live view tells.
 pub const FINDINGS_OF_CAPTURE: usize = 10_000;
 /// Connections of capture agents to one HEP listener; each holds 64 KiB at most.

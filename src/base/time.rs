@@ -29,6 +29,12 @@ impl Timestamp {
         Self(self.0.saturating_add(duration.as_nanos().min(i64::MAX as u128) as i64))
     }
 
+    /// This time, `nanos` later or, when negative, earlier; saturating, and the ends of time stay where they are.
+    #[must_use]
+    pub fn moved(self, nanos: i64) -> Self {
+        if self == Self::MIN || self == Self::MAX { self } else { Self(self.0.saturating_add(nanos)) }
+    }
+
     /// How long `self` is after `earlier`; zero when it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos((self - earlier).max(0) as u64)

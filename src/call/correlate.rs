@@ -28,7 +28,7 @@ impl CallIds {
             self.groups[group].push(at);
             return;
         }
-        let id = if id.is_empty() { substitute(seen) } else { seen.message.raw().slice_ref(id) };
+        let id = group_key(seen);
         let group = *self.by_id.entry(id).or_insert(self.groups.len());
         if group == self.groups.len() {
             self.groups.push(Group::new());
@@ -45,6 +45,12 @@ impl CallIds {
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty()
     }
+}
+
+/// What messages that are grouped together have in common: their Call-ID, or what stands for it.
+pub fn group_key(seen: &Seen) -> Bytes {
+    let id = seen.message.call_id();
+    if id.is_empty() { substitute(seen) } else { seen.message.raw().slice_ref(id) }
 }
 
 /// A key that no Call-ID can equal: NUL is no token character (RFC 3261 25.1).

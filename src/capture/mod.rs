@@ -35,8 +35,8 @@ pub use filter::Filtered;
 pub use folder::expand;
 pub use link::link_type_name;
 pub use live::{
-    Heard, HepAddress, HepSettings, HepTransport, Interface, Live, Pack, Points, Refused, Settings, TlsFiles, interfaces,
-    tls_server,
+    Heard, HepAddress, HepSettings, HepTransport, Interface, Live, Pack, Points, Refused, Settings, TlsFiles,
+    interfaces, tls_server,
 };
 pub use merge::{Merged, Opened, open};
 pub use names::Names;

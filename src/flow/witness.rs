@@ -26,9 +26,8 @@ impl Owed {
     pub(super) fn by_numbers(self, view: CallView<'_>) -> Option<Judgement> {
         let at = view.call.message(self.after).seen.at();
         let Skipped { datagrams, between } = view.analysis.health.skipped(self.connection, at)?;
-        let frame = |seen: usize| view.analysis.seen.get(seen).map_or(0, |seen| seen.frames.last());
         let from = self.connection.src.ip;
-        let (first, last) = (frame(between.0), frame(between.1));
+        let (first, last) = between;
         let what = format!("{from} numbers its datagrams one by one (IP identification), and");
         Some(match datagrams {
             0 => Judgement {

@@ -1,12 +1,12 @@
 //! What is new since the last look: findings that have become certain, calls that have ended.
 //!
-//! Whoever watches looks again and again at all calls that are open, each look judged as a capture that ends there.
-//! What this remembers is only what was told before.
+//! Whoever watches looks again and again at calls that are open, when something came for them or falls due, each look judged
+//! as a capture that ends there. What this remembers is only what was told before, and it says when to look again.
 
 use super::Story;
 use crate::analysis::CallView;
 use crate::base::{Timestamp, limits};
-use crate::call::{Call, Kind, Outcome};
+use crate::call::{self, Call, Kind, Outcome};
 use crate::flow::Verdict;
 use crate::rules::{Finding, Severity};
 use bytes::Bytes;
@@ -25,20 +25,33 @@ const BINDING: Duration = Duration::from_secs(2 * 3600);
 /// How long an answered call may be silent.
 const TALK: Duration = Duration::from_secs(12 * 3600);
 
+/// Silences after which a call is looked at again although its phase does not change: what should have come by then may be
+/// missed. The last one waits for proxies' timer C. A call that is over is looked at once more in any case.
+const SILENCES: [Duration; 6] = [
+    Duration::from_millis(1_500),
+    Duration::from_secs(4),
+    Duration::from_secs(16),
+    Duration::from_millis(33_500),
+    Duration::from_secs(65),
+    Duration::from_secs(182),
+];
+
 /// The family of rules that say how far the capture itself can be trusted: by all of it, at the end.
 const ABOUT_THE_CAPTURE: char = 'H';
 
 /// What was told of the calls that are open.
 #[derive(Debug, Default)]
 pub struct Watch {
-    open: HashMap<Key, State>,
+    /// By Call-ID and first frame.
+    by_id: HashMap<Bytes, Vec<(u32, State)>, foldhash::quality::RandomState>,
+    open: usize,
     calls: usize,
     findings: usize,
     /// Of the capture as a whole: rule and first frame.
     of_capture: HashSet<(&'static str, Option<u32>)>,
 }
 
-/// A call by its first message: frame and Call-ID.
+/// A call by its first message: frame, and Call-ID or what stands for it.
 type Key = (u32, Bytes);
 /// A finding in a call by its rule, the frame it points at first, and how many like it there are before it. More frames may
 /// join it later: a request is repeated once more.
@@ -66,8 +79,21 @@ pub struct News {
     pub calls: Vec<(usize, Vec<usize>)>,
     /// For each call whether it is over: its messages can be forgotten.
     pub over: Vec<bool>,
+    /// For each call when it is to be looked at again if nothing comes for it; none when it is over.
+    pub next: Vec<Option<Timestamp>>,
     /// How many of these are not over but had no room.
     pub given_up: usize,
+}
+
+/// How far the watch is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// More may come.
+    Running,
+    /// Nothing more comes, and this is not the last look.
+    Ending,
+    /// This is the last look.
+    Last,
 }
 
 /// How far a call is.
@@ -92,56 +118,98 @@ impl Watch {
 
     /// Calls that are open.
     pub fn open(&self) -> usize {
-        self.open.len()
+        self.open
     }
 
-    /// Takes in a look at `now`, the last one when `ending`. `room`: bytes that open calls may take.
-    pub fn hear(&mut self, story: &Story, now: Timestamp, ending: bool, room: usize) -> News {
+    /// Calls under this [`call::group_key`] were let go without another look. How many there were, or one that was never
+    /// looked at.
+    pub fn lose(&mut self, id: &Bytes) -> usize {
+        let known = self.by_id.remove(id).map_or(0, |states| states.len());
+        self.open -= known;
+        self.calls += usize::from(known == 0);
+        known.max(1)
+    }
+
+    /// The clock of the packets was set, by so many nanoseconds.
+    pub fn step(&mut self, nanos: i64) {
+        let states = self.by_id.values_mut().flatten();
+        states.flat_map(|(_, state)| state.since.values_mut()).for_each(|since| *since = since.moved(nanos));
+    }
+
+    /// Takes in a look at `now`. `no_room` says which calls are to be let go before they are over.
+    pub fn hear(&mut self, story: &Story, now: Timestamp, stage: Stage, no_room: impl Fn(&Call) -> bool) -> News {
         let views: Vec<CallView<'_>> = story.analysis.views().collect();
-        let mut keys = Vec::with_capacity(views.len());
-        let mut states: Vec<State> = Vec::with_capacity(views.len());
-        for view in &views {
-            let key = key(*view);
-            let state = self.open.remove(&key).unwrap_or_else(|| {
-                self.calls += 1;
-                State { number: self.calls - 1, ..State::default() }
-            });
-            keys.push(key);
-            states.push(state);
-        }
-        let phases: Vec<Phase> = views.iter().map(|view| if ending { Phase::Over } else { phase(view.call) }).collect();
+        let (keys, mut states) = self.states(&views);
+        let phase = |view: &CallView<'_>| if stage == Stage::Running { phase(view.call).0 } else { Phase::Over };
+        let phases: Vec<Phase> = views.iter().map(phase).collect();
         let mut news = News {
             numbers: states.iter().map(|state| state.number).collect(),
             over: phases.iter().map(|phase| *phase == Phase::Over).collect(),
             ..News::default()
         };
-        let given_up = if ending { Vec::new() } else { give_up(&views, &news.over, room) };
-        news.given_up = given_up.len();
-        for call in given_up {
-            news.over[call] = true;
+        for (at, view) in views.iter().enumerate() {
+            if !news.over[at] && no_room(view.call) {
+                news.over[at] = true;
+                news.given_up += 1;
+            }
         }
-        self.findings(story, now, ending, &phases, &mut states, &mut news);
+        let waiting = self.findings(story, now, stage, &phases, &mut states, &mut news);
         for (at, view) in views.iter().enumerate() {
             let state = &mut states[at];
             if phases[at] > Phase::Open && state.told_as != Some(view.call.outcome) {
                 state.told_as = Some(view.call.outcome);
                 news.calls.push((at, state.findings.clone()));
             }
+            news.next.push((!news.over[at]).then(|| next_look(view.call, now, waiting[at])));
         }
-        let stay = keys.into_iter().zip(states).zip(&news.over).filter(|(_, over)| !**over);
-        self.open = stay.map(|(open, _)| open).collect();
+        for ((at, (first, id)), state) in keys.into_iter().enumerate().zip(states) {
+            if !news.over[at] {
+                self.by_id.entry(id).or_default().push((first, state));
+                self.open += 1;
+            }
+        }
         news
     }
 
+    /// What is remembered of these calls, taken out, and what they are known by. What was told of legs that turned out to
+    /// be one call stays told.
+    fn states(&mut self, views: &[CallView<'_>]) -> (Vec<Key>, Vec<State>) {
+        let known_by: Vec<Vec<Key>> = views.iter().map(|view| keys(*view)).collect();
+        let mut old: HashMap<Key, State> = HashMap::new();
+        for (_, id) in known_by.iter().flatten() {
+            let Some(states) = self.by_id.remove(id) else {
+                continue;
+            };
+            self.open -= states.len();
+            old.extend(states.into_iter().map(|(first, state)| ((first, id.clone()), state)));
+        }
+        let of_call = |keys: Vec<Key>| {
+            let mut legs = keys.iter().map(|key| old.remove(key)).collect::<Vec<_>>().into_iter();
+            let mut state = legs.next().flatten().unwrap_or_else(|| {
+                self.calls += 1;
+                State { number: self.calls - 1, ..State::default() }
+            });
+            for leg in legs.flatten() {
+                state.told.extend(leg.told);
+                state.findings.extend(leg.findings);
+            }
+            (keys.into_iter().next().unwrap_or_default(), state)
+        };
+        known_by.into_iter().map(of_call).unzip()
+    }
+
+    /// Tells what is certain. For each call, when a finding that waits may be.
     fn findings(
         &mut self,
         story: &Story,
         now: Timestamp,
-        ending: bool,
+        stage: Stage,
         phases: &[Phase],
         states: &mut [State],
         news: &mut News,
-    ) {
+    ) -> Vec<Option<Timestamp>> {
+        let ending = stage == Stage::Last;
+        let mut waiting: Vec<Option<Timestamp>> = vec![None; states.len()];
         let evidence_leaves = ending || news.over.contains(&true);
         let mut before: Vec<HashMap<Sign, Timestamp>> =
             states.iter_mut().map(|state| std::mem::take(&mut state.since)).collect();
@@ -165,16 +233,19 @@ impl Watch {
                 continue;
             }
             let since = before[call].remove(&sign).unwrap_or(now);
-            let is_certain =
-                news.over[call] || (now.since(since) >= CERTAIN && cannot_be_mended(story, finding, call, now));
-            let is_certain = is_certain && is_grave(finding);
+            let certain = since.after(CERTAIN).max(not_mended_before(story, finding, call));
+            let is_certain = (news.over[call] || now >= certain) && is_grave(finding);
             if is_certain || phases[call] > Phase::Open {
                 state.told.insert(sign);
                 self.tell(at, Some(state), news);
             } else {
                 state.since.insert(sign, since);
+                if is_grave(finding) {
+                    waiting[call] = Some(waiting[call].map_or(certain, |first| first.min(certain)));
+                }
             }
         }
+        waiting
     }
 
     fn tell(&mut self, at: usize, state: Option<&mut State>, news: &mut News) {
@@ -186,13 +257,20 @@ impl Watch {
     }
 }
 
-fn key(view: CallView<'_>) -> Key {
-    let first = view.messages().map(|(_, seen)| seen).min_by_key(|seen| seen.frames.first());
-    first.map_or_else(Default::default, |seen| {
-        let id = seen.message.call_id();
-        let id = if id.is_empty() { Bytes::new() } else { seen.message.raw().slice_ref(id) };
-        (seen.frames.first(), id)
-    })
+/// What a call is known by, and what each of its other Call-IDs was known by when it was a call of its own.
+fn keys(view: CallView<'_>) -> Vec<Key> {
+    let mut keys: Vec<Key> = Vec::new();
+    for (_, seen) in view.messages() {
+        let (first, id) = (seen.frames.first(), seen.message.call_id());
+        let is_same = |(_, known): &Key| if id.is_empty() { known.first() == Some(&0) } else { known == id };
+        match keys.iter().position(is_same) {
+            Some(at) => keys[at].0 = first.min(keys[at].0),
+            None if keys.len() <= limits::LEGS_OF_A_CALL => keys.push((first, call::group_key(seen))),
+            None => {}
+        }
+    }
+    keys.sort_unstable();
+    keys
 }
 
 /// Proved, and of weight: notes, and what more packets may yet explain, wait for the end of the call.
@@ -201,12 +279,13 @@ fn is_grave(finding: &Finding) -> bool {
 }
 
 /// What is missing may still come as long as somebody repeats what it answers.
-fn cannot_be_mended(story: &Story, finding: &Finding, call: usize, now: Timestamp) -> bool {
-    let after = finding.missing.as_ref().map(|missing| story.analysis.view(call).seen(missing.after).time);
-    after.is_none_or(|after| now.since(after) >= OVER)
+fn not_mended_before(story: &Story, finding: &Finding, call: usize) -> Timestamp {
+    let missing = finding.missing.as_ref();
+    missing.map_or(Timestamp::MIN, |missing| story.analysis.view(call).seen(missing.after).time.after(OVER))
 }
 
-fn phase(call: &Call) -> Phase {
+/// How far a call is, and how long it has to be silent until it is further.
+fn phase(call: &Call) -> (Phase, Duration) {
     let quiet = call.watched_until.since(call.end);
     let (settled, over) = match (call.kind, call.outcome) {
         // Whatever became of it, the next try has the same Call-ID (RFC 3261 10.2.4).
@@ -216,35 +295,57 @@ fn phase(call: &Call) -> Phase {
         _ => (OVER, OVER),
     };
     match quiet {
-        quiet if quiet >= over => Phase::Over,
-        quiet if quiet >= settled => Phase::Settled,
-        _ => Phase::Open,
+        quiet if quiet >= over => (Phase::Over, Duration::ZERO),
+        quiet if quiet >= settled => (Phase::Settled, over),
+        _ => (Phase::Open, settled),
     }
 }
 
-/// Calls to forget before they are over, so that the rest takes three quarters of `room`: first those that nobody
-/// answered, then the longest quiet. A flood has many of the first kind.
-fn give_up(views: &[CallView<'_>], over: &[bool], room: usize) -> Vec<usize> {
-    let size =
-        |view: &CallView<'_>| view.messages().map(|(_, seen)| seen.message.raw().len() + limits::MESSAGE_COST).sum();
-    let mut open: Vec<(usize, usize)> =
-        views.iter().enumerate().filter(|(at, _)| !over[*at]).map(|(at, view)| (at, size(view))).collect();
-    let mut held: usize = open.iter().map(|(_, size)| size).sum();
-    if held <= room && open.len() <= limits::OPEN_CALLS {
-        return Vec::new();
+/// When to look at a call again if nothing comes for it.
+fn next_look(call: &Call, now: Timestamp, waiting: Option<Timestamp>) -> Timestamp {
+    let quiet = call.watched_until.since(call.end);
+    let silence = SILENCES.into_iter().find(|silence| *silence > quiet);
+    let until = silence.unwrap_or(Duration::MAX).min(phase(call).1);
+    let due = now.after(until.saturating_sub(quiet));
+    waiting.map_or(due, |waiting| due.min(waiting.max(now.after(CERTAIN))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::build;
+
+    fn call(kind: Kind, outcome: Outcome, quiet: Duration) -> Call {
+        let end = Timestamp::default().after(quiet);
+        Call { kind, outcome, end: Timestamp::default(), watched_until: end, ..build(&[], &[], end) }
     }
-    let has_answer = |view: CallView<'_>| view.messages().any(|(_, seen)| !seen.message.is_request());
-    open.sort_by_cached_key(|(at, _)| (has_answer(views[*at]), views[*at].call.end, *at));
-    let mut left = open.len();
-    let fits = |held: usize, left: usize| held <= room / 4 * 3 && left <= limits::OPEN_CALLS / 4 * 3;
-    let mut given_up = Vec::new();
-    for (at, size) in open {
-        if fits(held, left) {
-            break;
-        }
-        held -= size;
-        left -= 1;
-        given_up.push(at);
+
+    #[test]
+    fn a_call_is_looked_at_when_its_phase_changes_and_when_something_may_be_missed() {
+        let next = |outcome, quiet: u64| {
+            let quiet = Duration::from_millis(quiet);
+            let now = Timestamp::default().after(quiet);
+            next_look(&call(Kind::Call, outcome, quiet), now, None).since(Timestamp::default()).as_millis()
+        };
+        assert_eq!(
+            [0, 1_500, 16_000, 33_500].map(|quiet| next(Outcome::Answered, quiet)),
+            [1_500, 4_000, 33_500, 37_000]
+        );
+        assert_eq!([182_000, 300_000].map(|quiet| next(Outcome::Active, quiet)), [43_200_000; 2]);
+        assert_eq!(next(Outcome::Incomplete, 200_000), 240_000);
     }
-    given_up
+
+    #[test]
+    fn what_waits_to_be_certain_is_looked_at_when_it_is() {
+        let (quiet, now) = (Duration::from_secs(200), Timestamp::default());
+        let call = call(Kind::Call, Outcome::Active, quiet);
+        assert_eq!(next_look(&call, now, Some(now.after(OVER))), now.after(OVER));
+        assert_eq!(next_look(&call, now, Some(Timestamp::MIN)), now.after(CERTAIN));
+    }
+
+    #[test]
+    fn what_was_let_go_without_a_look_counts_as_a_call_once() {
+        let mut watch = Watch::new();
+        assert_eq!((watch.lose(&Bytes::from_static(b"a")), watch.calls(), watch.open()), (1, 1, 0));
+    }
 }

@@ -3,16 +3,10 @@
 
 use crate::support;
 use crate::support::net::{Net, ip};
-use callflow::analysis::{Analyzer, Options};
-use callflow::base::{Batch, Timestamp};
-use callflow::capture::{self, More};
-use callflow::rules::{self, Finding};
-use callflow::story::{self, Story, Watch};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -21,70 +15,6 @@ use std::time::Duration;
 /// Findings by rule, verdict and the frame they point at first, with how often. (More frames may join a finding after it
 /// was told: one more repetition.)
 pub type Told = BTreeMap<(String, String, Option<u64>), usize>;
-
-fn note(told: &mut Told, finding: &Finding) {
-    let first = finding.frames.first().map(|frame| u64::from(*frame));
-    *told.entry((finding.rule.code.to_owned(), finding.verdict.name().to_owned(), first)).or_default() += 1;
-}
-
-/// Judged as `check` does.
-fn judge(analysis: callflow::analysis::Analysis) -> Story {
-    let flows = callflow::flow::match_all(&analysis);
-    let findings = rules::check(&analysis, &flows);
-    story::tell(analysis, flows, findings)
-}
-
-/// What a watch of a capture tells that looks at every second of its packets, and how much of that before the end.
-fn watched(path: &Path) -> (Told, usize) {
-    let key_log = fs::read(path.with_extension("keylog")).unwrap_or_default();
-    let mut source = capture::open(&[path.to_path_buf()]).source;
-    let mut analyzer = Analyzer::new(Options { key_log, copies: true, ..Options::default() });
-    let (mut watch, mut told, mut batch) = (Watch::new(), Told::new(), Batch::default());
-    let mut next_look: Option<Timestamp> = None;
-    while source.next_batch(&mut batch).is_ok_and(|more| more == More::More) {
-        analyzer.add_keys(&source.key_log());
-        for packet in &batch.packets {
-            if next_look.is_some_and(|at| packet.time >= at) {
-                let now = next_look.unwrap();
-                let story = judge(analyzer.look(now));
-                let news = watch.hear(&story, now, false, usize::MAX);
-                news.findings.iter().for_each(|at| note(&mut told, &story.findings[*at]));
-                analyzer.forget(&story.analysis, |call| !news.over[call]);
-                next_look = Some(packet.time.after(Duration::from_secs(1)));
-            }
-            next_look.get_or_insert(packet.time.after(Duration::from_secs(1)));
-            analyzer.push(&Batch { buffers: batch.buffers.clone(), packets: vec![*packet] });
-        }
-    }
-    let early = told.values().sum();
-    analyzer.end();
-    let mut last = analyzer.last_look(Timestamp::MIN);
-    last.anomalies.merge(source.take_anomalies());
-    last.health.dropped = source.captures().iter().map(|capture| capture.drops).sum();
-    let now = last.last.unwrap_or_default();
-    let story = judge(last);
-    let news = watch.hear(&story, now, true, usize::MAX);
-    news.findings.iter().for_each(|at| note(&mut told, &story.findings[*at]));
-    (told, early)
-}
-
-#[test]
-fn a_watch_tells_what_check_tells_of_the_whole_capture() {
-    let (mut early, mut wrong) = (0, Vec::new());
-    for path in support::captures() {
-        let mut checked = Told::new();
-        support::tell_file(&path).findings.iter().for_each(|finding| note(&mut checked, finding));
-        let (told, before) = watched(&path);
-        early += before;
-        if told != checked {
-            let more: Vec<_> = told.iter().filter(|(key, _)| !checked.contains_key(key)).collect();
-            let less: Vec<_> = checked.iter().filter(|(key, _)| !told.contains_key(key)).collect();
-            wrong.push(format!("{}: also told {more:?}, not told {less:?}", path.display()));
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(early > 3, "only {early} findings were told before the end");
-}
 
 fn callflow(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_callflow"));
@@ -110,7 +40,7 @@ pub fn lines(out: &[u8]) -> Vec<Value> {
 }
 
 /// The program reading standard input, and its lines as they come.
-fn listening(args: &[&str]) -> (Child, mpsc::Receiver<String>) {
+pub(crate) fn listening(args: &[&str]) -> (Child, mpsc::Receiver<String>) {
     let mut command = callflow(&["live", "--format", "ndjson"]);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -207,80 +137,6 @@ pub fn later(whole: &[u8], seconds: u32) -> Vec<u8> {
     let time = u32::from_le_bytes(record[..4].try_into().unwrap()) + seconds;
     record[..4].copy_from_slice(&time.to_le_bytes());
     record
-}
-
-/// A capture of INVITEs, each of another call, and of an ordinary call among them.
-fn flood(invites: u32) -> Vec<u8> {
-    let mut out = Vec::new();
-    for field in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1] {
-        out.extend_from_slice(&u32::to_le_bytes(field));
-    }
-    let mut add = |millis: u32, src: [u8; 4], text: &str| {
-        let dst = if src[3] == 1 { 2 } else { 1 };
-        let packet =
-            etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4(src, [192, 0, 2, dst], 64).udp(5060, 5060);
-        let mut frame = Vec::new();
-        packet.write(&mut frame, text.as_bytes()).unwrap();
-        let length = frame.len() as u32;
-        for field in [1_700_000_000 + millis / 1000, millis % 1000 * 1000, length, length] {
-            out.extend_from_slice(&u32::to_le_bytes(field));
-        }
-        out.extend_from_slice(&frame);
-    };
-    let sip = |start: &str, id: &str, to: &str, cseq: &str| {
-        format!(
-            "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{id}{}\r\nMax-Forwards: 70\r\nFrom: <sip:a@192.0.2.1>;tag=f{id}\r\n\
-             To: <sip:b@192.0.2.2>{to}\r\nCall-ID: {id}\r\nCSeq: {cseq}\r\nContact: <sip:b@192.0.2.2>\r\nContent-Length: 0\r\n\r\n",
-            cseq.replace(' ', "")
-        )
-    };
-    let invite = "INVITE sip:b@192.0.2.2 SIP/2.0";
-    for n in 0..invites {
-        // 20 s of flood.
-        add(n * 20_000 / invites, [192, 0, 2, 1], &sip(invite, &format!("flood-{n}"), "", "1 INVITE"));
-        if n == invites / 4 {
-            let at = n * 20_000 / invites;
-            add(at, [192, 0, 2, 1], &sip("BYE sip:b@192.0.2.2 SIP/2.0", "refused", ";tag=t", "2 BYE"));
-            add(at, [192, 0, 2, 2], &sip("SIP/2.0 481 Call/Transaction Does Not Exist", "refused", ";tag=t", "2 BYE"));
-        }
-    }
-    out
-}
-
-/// The most memory that the process with this number had, in KiB.
-fn most_memory(child: &Child) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?.trim().parse().ok()
-}
-
-#[test]
-fn a_flood_of_calls_stays_within_its_memory_and_says_what_it_gave_up() {
-    const INVITES: u32 = 40_000;
-    let (mut child, came) = listening(&["--max-memory", "32M", "-"]);
-    let mut stdin = child.stdin.take().unwrap();
-    let whole = flood(INVITES);
-    let (last, rest) = (&whole[whole.len() - 1..], &whole[..whole.len() - 1]);
-    let mut most = 0;
-    for piece in rest.chunks(1 << 20) {
-        stdin.write_all(piece).unwrap();
-        most = most.max(most_memory(&child).unwrap_or(0));
-    }
-    // While the program looks at what it has.
-    thread::sleep(Duration::from_secs(2));
-    most = most.max(most_memory(&child).unwrap_or(0));
-    stdin.write_all(last).unwrap();
-    drop(stdin);
-    let told: Vec<Value> = came.iter().map(|line| serde_json::from_str(&line).unwrap()).collect();
-    assert!(child.wait().unwrap().code().is_some());
-    let summary = told.last().unwrap();
-    assert_eq!(summary["sip"]["messages"].as_u64(), Some(u64::from(INVITES) + 2));
-    assert_eq!(summary["calls"].as_u64(), Some(u64::from(INVITES) + 1));
-    let anomalies = summary["anomalies"].to_string();
-    assert!(anomalies.contains("given up to keep below --max-memory"), "{anomalies}");
-    if cfg!(target_os = "linux") {
-        println!("most memory: {} MiB", most >> 10);
-        assert!(most > 0 && most < 400 << 10, "{most} KiB");
-    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod ladders;
 mod legs;
 mod live;
 mod live_rights;
+mod looks;
 mod matrix;
 mod messages;
 mod model;

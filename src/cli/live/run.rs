@@ -11,7 +11,7 @@ use crate::cli::args::LiveArgs;
 use crate::cli::log::{self, Level};
 use crate::cli::{Status, Stop, pipeline};
 use crate::report::count;
-use crate::story::{News, Story, Watch};
+use crate::story::{News, Stage, Story, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -112,7 +112,9 @@ impl<'a> Run<'a> {
                 if !keys.is_empty() {
                     self.analyzer.add_keys(&keys);
                 }
-                self.clock.hear(&batch);
+                if let Some(nanos) = self.clock.hear(&batch) {
+                    self.set_clock(nanos);
+                }
                 let batch = Arc::new(batch);
                 self.taps.iter_mut().for_each(|tap| tap.packets(&batch));
                 self.analyzer.push(&batch);
@@ -168,17 +170,33 @@ impl<'a> Run<'a> {
         self.analyzer.add_keys(&keys.unwrap_or_default());
     }
 
+    /// No time passes for what is open when the clock of the packets is set.
+    fn set_clock(&mut self, nanos: i64) {
+        self.analyzer.step(nanos);
+        self.watch.step(nanos);
+        let (way, by) = (if nanos > 0 { "forward" } else { "back" }, Duration::from_nanos(nanos.unsigned_abs()));
+        let text = format!(
+            "the clock of this machine was set {way} by {:.1} s; open calls go by the new one",
+            by.as_secs_f64()
+        );
+        self.status.suspend(|| log::tell(Level::Warning, "clock-set", &text, &[]));
+        self.analyzer.note(Anomaly::new(AnomalyKind::ClockSet, 0, 0, text));
+    }
+
     fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
         let start = clock_on_the_wall();
         let now = self.clock.now();
-        let story = show.judge(self.analyzer.look(now));
-        let news = self.watch.hear(&story, now, false, self.args.max_memory / 2);
+        let story = show.judge(self.analyzer.look(now, self.args.max_memory / 2));
+        let news = self.watch.hear(&story, now, Stage::Running, |call| self.analyzer.gives_up(call));
         self.messages = story.analysis.stats.messages;
         self.given_up += news.given_up as u64;
+        for id in self.analyzer.take_unjudged() {
+            self.given_up += self.watch.lose(&id) as u64;
+        }
         self.status.suspend(|| show.tell(&story, &news))?;
         self.look = start.elapsed();
         self.tell_taps(&story, &news);
-        self.analyzer.forget(&story.analysis, |call| !news.over[call]);
+        self.analyzer.forget(&story.analysis, |call| news.next[call]);
         self.tell_status();
         Ok(())
     }
@@ -198,18 +216,27 @@ impl<'a> Run<'a> {
         self.analyzer.end();
         let messages = self.analyzer.latest();
         self.taps.iter_mut().for_each(|tap| tap.messages(messages));
-        let now = self.clock.now();
-        let mut analysis = self.analyzer.last_look(now);
-        analysis.health.dropped = drops;
-        analysis.anomalies.merge(self.source.take_anomalies());
-        let story = show.judge(analysis);
-        let news = self.watch.hear(&story, now, true, usize::MAX);
-        show.tell(&story, &news)?;
-        self.tell_taps(&story, &news);
+        let story = loop {
+            let now = self.clock.now();
+            let (mut analysis, is_all) = self.analyzer.last_look(now, self.args.max_memory / 2);
+            analysis.health.dropped = drops;
+            if is_all {
+                analysis.anomalies.merge(self.source.take_anomalies());
+            }
+            let story = show.judge(analysis);
+            let stage = if is_all { Stage::Last } else { Stage::Ending };
+            let news = self.watch.hear(&story, now, stage, |_| false);
+            show.tell(&story, &news)?;
+            self.tell_taps(&story, &news);
+            if is_all {
+                break story;
+            }
+            self.analyzer.forget(&story.analysis, |call| news.next[call]);
+        };
         for mut tap in std::mem::take(&mut self.taps) {
             self.unread |= !tap.end();
         }
-        show.end(&captures, &story.analysis)?;
+        show.end(&captures, &story.analysis, self.watch.calls())?;
         let unread = self.unread || captures.iter().any(|capture| !capture.complete);
         let status = show.status();
         // The program ends here, with threads that may still wait for a stream.

@@ -86,7 +86,6 @@ impl<'a> Show<'a> {
         self.ignored += ignored.len();
         self.stopped |= told.iter().any(|finding| self.stop_on.contains(&finding.rule.code));
         self.counts = add(self.counts, Counts::of(told.iter().copied()));
-        self.calls = self.calls.max(news.numbers.iter().map(|number| number + 1).max().unwrap_or(0));
         if told.is_empty() && news.calls.is_empty() {
             return Ok(());
         }
@@ -114,7 +113,8 @@ impl<'a> Show<'a> {
         out.flush()
     }
 
-    pub(super) fn end(&mut self, captures: &[CaptureInfo], analysis: &Analysis) -> io::Result<()> {
+    pub(super) fn end(&mut self, captures: &[CaptureInfo], analysis: &Analysis, calls: usize) -> io::Result<()> {
+        self.calls = calls;
         let (style, out) = (self.output.style, &mut self.output.out);
         match self.args.format {
             LiveFormat::Ndjson => report::write_end(captures, analysis, self.calls, self.counts, self.ignored, out)?,
