@@ -116,7 +116,7 @@ impl Held {
         self.order
     }
 
-    /// Takes a message that came by `now`. Whether it is the first of its group; gives it back where the group is full.
+    /// Takes a message that came by `now`. Whether it is the first of its group; none where the group is full.
     pub(super) fn push(
         &mut self,
         id: Bytes,
@@ -124,15 +124,13 @@ impl Held {
         passed: Option<Passed>,
         now: Timestamp,
         headers: &[String],
-    ) -> Result<bool, Seen> {
+    ) -> Option<bool> {
         let known = self.by_id.get(&id).copied();
         let at = known.unwrap_or_else(|| self.open(id, now));
         self.order += 1;
-        let Some(group) = self.groups[at as usize].as_mut() else {
-            return Err(seen);
-        };
+        let group = self.groups[at as usize].as_mut()?;
         if group.messages.len() >= limits::MESSAGES_PER_CALL || (self.room > 0 && group.cost() > self.room / 2) {
-            return Err(seen);
+            return None;
         }
         self.quiet[usize::from(group.is_answered)].remove(&(group.last, at));
         self.due.remove(&(group.due, at));
@@ -154,7 +152,7 @@ impl Held {
         group.bytes += size;
         self.bytes += size;
         group.messages.push(Message { order: self.order, seen, passed });
-        Ok(known.is_none())
+        Some(known.is_none())
     }
 
     fn open(&mut self, id: Bytes, now: Timestamp) -> GroupNo {

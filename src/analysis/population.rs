@@ -103,7 +103,9 @@ impl Population {
         // Sums do not depend on the order in which tasks end.
         let counted: Vec<Self> = calls.par_chunks(CHUNK).map(|calls| Self::count(seen, calls, first)).collect();
         let mut all = Self::default();
-        counted.into_iter().for_each(|part| all.add(part, usize::MAX));
+        for part in counted {
+            all.add(part, usize::MAX);
+        }
         all.sum_up();
         all
     }

@@ -221,12 +221,11 @@ impl Analyzer {
                 gone.remove(&id);
             }
             let frame = seen.frames.last();
-            match held.push(id, seen, passed, now, &self.options.leg_headers) {
-                Ok(is_new) => stats.call_ids += u64::from(is_new),
-                Err(_) => {
-                    let text = "one call has more messages than are held; only the first ones are judged";
-                    self.analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, frame, 0, text));
-                }
+            if let Some(is_new) = held.push(id, seen, passed, now, &self.options.leg_headers) {
+                stats.call_ids += u64::from(is_new);
+            } else {
+                let text = "one call has more messages than are held; only the first ones are judged";
+                self.analysis.anomalies.add(Anomaly::new(AnomalyKind::LimitReached, frame, 0, text));
             }
         }
     }

@@ -32,8 +32,15 @@ fn callflow(args: &[&str]) -> Command {
 
 /// The program writing into a folder what comes on its standard input.
 fn recording(into: &Path, args: &[&str]) -> Command {
-    let mut command = callflow(&["live", "-", "--allow-empty", "--format", "ndjson", "--write"]);
-    command.arg(into).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = callflow(&["live", "-", "--allow-empty", "--format", "ndjson"]);
+    command
+        .args(support::stay_who_we_are())
+        .arg("--write")
+        .arg(into)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -266,7 +273,7 @@ fn when_a_file_may_not_grow_it_ends_whole_and_recording_goes_on_with_another() {
     let script = "ulimit -f 1000; exec \"$@\"";
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_callflow"), "live", "-", "--allow-empty", "--write"]);
-    command.arg(&into).current_dir(support::root());
+    command.arg(&into).args(support::stay_who_we_are()).current_dir(support::root());
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&stream(0, MANY, 1_000_000)).unwrap();
@@ -456,7 +463,12 @@ fn a_folder_is_followed_while_it_is_written() {
 /// The program following a folder until it has heard so many packets; what it recorded of them.
 fn followed(folder: &Path, into: &Path, count: usize) -> Child {
     let mut reader = callflow(&["live", "--allow-empty", "--follow"]);
-    reader.arg(folder).arg("--write").arg(into).args(["--count", &count.to_string(), "--duration", "120"]);
+    reader.arg(folder).arg("--write").arg(into).args(support::stay_who_we_are()).args([
+        "--count",
+        &count.to_string(),
+        "--duration",
+        "120",
+    ]);
     reader.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -488,9 +500,14 @@ fn files_that_go_or_begin_anew_are_no_end() {
 #[test]
 fn what_is_followed_is_not_written_to() {
     let into = folder("loop");
-    let output =
-        callflow(&["live", "--follow", into.to_str().unwrap(), "--write", into.to_str().unwrap()]).output().unwrap();
+    let output = callflow(&["live", "--follow", into.to_str().unwrap(), "--write", into.to_str().unwrap()])
+        .args(support::stay_who_we_are())
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    let none = callflow(&["live", "--follow", "no/such/folder", "--write", into.to_str().unwrap()]).output().unwrap();
+    let none = callflow(&["live", "--follow", "no/such/folder", "--write", into.to_str().unwrap()])
+        .args(support::stay_who_we_are())
+        .output()
+        .unwrap();
     assert_eq!(none.status.code(), Some(3), "{}", said(&none));
 }

@@ -1,6 +1,7 @@
 //! `callflow live`: what it may do once it listens, and interfaces that come and go. In networks of the tests' own.
 #![cfg(target_os = "linux")]
 
+use crate::support;
 use crate::support::net::{Net, until};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -195,11 +196,6 @@ impl Drop for Copy {
 
 const AS_NOBODY: &[&str] = &["--reuid=65534", "--regid=65534", "--clear-groups"];
 
-fn is_root() -> bool {
-    let id = Command::new("id").arg("-u").output();
-    id.is_ok_and(|id| id.stdout == b"0\n")
-}
-
 #[test]
 fn no_thread_keeps_rights_and_nothing_secret_is_said() {
     let Some(net) = Net::with_cable(10) else { return println!("{MAY_NOT}") };
@@ -236,7 +232,7 @@ fn no_thread_keeps_rights_and_nothing_secret_is_said() {
 
 #[test]
 fn a_stream_is_read_without_rights_as_well() {
-    if !is_root() {
+    if !support::is_root() {
         return println!("skipped: not root, so that there is nothing to give up");
     }
     let mut command = Command::new(PROGRAM);
@@ -261,7 +257,7 @@ fn without_rights_the_way_to_get_them_is_told() {
     let copy = Copy::new("none");
     for interface in ["lo", "any"] {
         let args = ["live", "-i", interface];
-        let output = if is_root() {
+        let output = if support::is_root() {
             Command::new("setpriv").args(AS_NOBODY).arg(copy.program()).args(args).output().unwrap()
         } else {
             Command::new(copy.program()).args(args).output().unwrap()
@@ -297,7 +293,7 @@ fn a_program_with_the_right_alone_listens_and_gives_it_up() {
 
 #[test]
 fn root_stays_root_only_when_told_and_then_says_so() {
-    if !is_root() {
+    if !support::is_root() {
         return println!("skipped: not root");
     }
     let of = |args: &[&str]| {
@@ -328,7 +324,7 @@ fn only_root_becomes_another_user() {
     let copy = Copy::new("other");
     let mut command = Command::new("setpriv");
     command.args(AS_NOBODY).arg(copy.program());
-    if !is_root() {
+    if !support::is_root() {
         command = Command::new(copy.program());
     }
     let output = command.args(["live", "-", "--user", "daemon"]).stdin(Stdio::null()).output().unwrap();

@@ -118,7 +118,8 @@ pub(super) fn number_of(name: &str) -> Option<u32> {
 /// What the interface with this number is called now.
 #[cfg(target_os = "linux")]
 pub(super) fn name_of(number: u32) -> Option<String> {
-    nix::net::if_::if_indextoname(number).ok()?.into_string().ok()
+    // One that goes away just now has an empty name.
+    nix::net::if_::if_indextoname(number).ok()?.into_string().ok().filter(|name| !name.is_empty())
 }
 
 /// Other systems are not asked.

@@ -57,7 +57,9 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
     };
     let told = rights::give_up(&args.rights, &needs(args))?;
     if args.known.voice == Voice::Verbose {
-        told.iter().for_each(|line| log::tell(Level::Info, "rights", line, &[]));
+        for line in &told {
+            log::tell(Level::Info, "rights", line, &[]);
+        }
     }
     source.start();
     rights::give_up_rest();

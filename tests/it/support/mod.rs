@@ -22,6 +22,19 @@ pub struct Told {
     pub findings: Vec<Finding>,
 }
 
+/// Whether the tests are run by root.
+#[cfg(unix)]
+pub fn is_root() -> bool {
+    let id = std::process::Command::new("id").arg("-u").output();
+    id.is_ok_and(|id| id.stdout == b"0\n")
+}
+
+/// Has `live` stay who the tests are run by: `nobody` may not write into their folders.
+#[cfg(unix)]
+pub fn stay_who_we_are() -> &'static [&'static str] {
+    if is_root() { &["--user", "root"] } else { &[] }
+}
+
 /// Runs the whole pipeline on a `.trace` text.
 pub fn tell(text: &str) -> Told {
     let events = trace::parse(text).unwrap_or_else(|why| panic!("{why}"));

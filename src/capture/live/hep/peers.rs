@@ -16,7 +16,7 @@ const LISTENER: Token = Token(0);
 /// Bytes taken from one connection before the next has its turn.
 const TURN: usize = 256 << 10;
 /// Bytes taken at once.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 16 << 10;
 /// How long the second half of a message, or of a TLS handshake, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How a HEP 3 message starts, and its length with that.
@@ -29,7 +29,7 @@ pub(in crate::capture::live) struct Peers {
     address: SocketAddr,
     tls: Option<Arc<ServerConfig>>,
     steady: fn() -> Duration,
-    peers: HashMap<Token, Peer>,
+    open: HashMap<Token, Peer>,
     next: usize,
     /// Those that may have more than was taken in their last turn.
     ready: VecDeque<Token>,
@@ -65,8 +65,8 @@ impl Peers {
         let mut listener = TcpListener::bind(address)?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let address = listener.local_addr()?;
-        let (peers, ready) = (HashMap::new(), VecDeque::new());
-        Ok(Self { poll, listener, address, tls, steady, peers, next: LISTENER.0 + 1, ready })
+        let (open, ready) = (HashMap::new(), VecDeque::new());
+        Ok(Self { poll, listener, address, tls, steady, open, next: LISTENER.0 + 1, ready })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -100,11 +100,11 @@ impl Peers {
     /// Takes in all who wait. Who comes too many replaces the one that was quiet for longest.
     fn accept(&mut self, intake: &mut Intake) {
         while let Ok((mut socket, address)) = self.listener.accept() {
-            if self.peers.len() >= limits::HEP_PEERS {
+            if self.open.len() >= limits::HEP_PEERS {
                 let quiet =
-                    self.peers.iter().filter(|(_, peer)| peer.held.is_empty()).min_by_key(|(_, peer)| peer.heard);
+                    self.open.iter().filter(|(_, peer)| peer.held.is_empty()).min_by_key(|(_, peer)| peer.heard);
                 let quiet = quiet.map(|(token, _)| *token);
-                let gone = quiet.and_then(|token| self.peers.remove(&token)).map_or(address, |peer| peer.address);
+                let gone = quiet.and_then(|token| self.open.remove(&token)).map_or(address, |peer| peer.address);
                 intake.refuse(gone.ip(), Refused::Crowded);
                 if quiet.is_none() {
                     continue;
@@ -118,21 +118,21 @@ impl Peers {
             self.next = self.next.checked_add(1).unwrap_or(LISTENER.0 + 1);
             if self.poll.registry().register(&mut socket, token, Interest::READABLE | Interest::WRITABLE).is_ok() {
                 let heard = (self.steady)();
-                self.peers.insert(token, Peer { socket, address, tls, held: Vec::new(), heard });
+                self.open.insert(token, Peer { socket, address, tls, held: Vec::new(), heard });
             }
         }
     }
 
     fn turn(&mut self, token: Token, intake: &mut Intake) {
         let now = (self.steady)();
-        let Some(peer) = self.peers.get_mut(&token) else {
+        let Some(peer) = self.open.get_mut(&token) else {
             return;
         };
         match peer.read(now, intake) {
             Turn::Idle => {}
             Turn::More => self.ready.push_back(token),
             Turn::Gone(why) => {
-                let gone = self.peers.remove(&token);
+                let gone = self.open.remove(&token);
                 if let Some((peer, why)) = gone.zip(why) {
                     intake.refuse(peer.address.ip(), why);
                 }
@@ -142,7 +142,7 @@ impl Peers {
 
     fn drop_stalled(&mut self, intake: &mut Intake) {
         let now = (self.steady)();
-        self.peers.retain(|_, peer| {
+        self.open.retain(|_, peer| {
             let stays = !peer.waits() || now.saturating_sub(peer.heard) < PATIENCE;
             if !stays {
                 intake.refuse(peer.address.ip(), Refused::Stalled);

@@ -3,7 +3,7 @@
 use super::{NOBODY, Needs, ROOT};
 use crate::base::Error;
 use crate::cli::args::RightsArgs;
-use crate::cli::say;
+use crate::cli::log::{self, Level};
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -23,7 +23,8 @@ pub(super) fn of(args: &RightsArgs) -> Result<Option<User>, Error> {
     }
     let name = name.unwrap_or(NOBODY);
     if name == ROOT {
-        say(&"--user root: what reads the packets stays root, and may all that root's files allow");
+        let warning = "--user root: what reads the packets stays root, and may all that root's files allow";
+        log::tell(Level::Warning, "rights", &warning, &[]);
         return Ok(None);
     }
     match User::from_name(name) {
