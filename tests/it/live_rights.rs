@@ -163,7 +163,9 @@ fn send(net: &Net, frames: &[(&str, Vec<u8>)]) {
     let mut lines = String::new();
     for (interface, frame) in frames {
         let _ = write!(lines, "{interface} ");
-        frame.iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+        for byte in frame {
+            write!(lines, "{byte:02x}").unwrap();
+        }
         lines.push('\n');
     }
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
