@@ -4,23 +4,27 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 
-/// Position of a `T` in its arena.
-pub struct Idx<T>(u32, PhantomData<fn() -> T>);
+/// Position of a `T` in its arena. Kept as one more, so that an `Option` of it is no larger.
+pub struct Idx<T>(NonZeroU32, PhantomData<fn() -> T>);
 
 impl<T> Idx<T> {
     /// Index of position `at`.
     ///
     /// # Panics
-    /// When `at` is 2³² or more: the arenas are capped far below that (see [`crate::base::limits`]).
+    /// When `at` is 2³² - 1 or more: the arenas are capped far below that (see [`crate::base::limits`]).
+    #[inline]
     pub fn new(at: usize) -> Self {
-        assert!(u32::try_from(at).is_ok(), "arena over 2^32 entries");
-        Self(at as u32, PhantomData)
+        let number = u32::try_from(at).ok().and_then(|at| NonZeroU32::MIN.checked_add(at));
+        assert!(number.is_some(), "arena of 2^32 entries");
+        Self(number.unwrap_or(NonZeroU32::MIN), PhantomData)
     }
 
     /// The position, for indexing.
+    #[inline]
     pub fn at(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize - 1
     }
 }
 
@@ -53,6 +57,6 @@ impl<T> Hash for Idx<T> {
 }
 impl<T> fmt::Debug for Idx<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}", self.0)
+        write!(f, "#{}", self.at())
     }
 }

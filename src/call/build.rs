@@ -50,6 +50,10 @@ pub fn build(seen: &[Seen], members: &[Idx<Seen>], capture_end: Timestamp) -> Ca
         end: messages.last().map_or(capture_end, |seen| seen.time),
         watched_until: capture_end,
     };
+    // They grew one by one, and there are as many calls as the capture holds.
+    call.transactions.shrink_to_fit();
+    call.dialogs.shrink_to_fit();
+    call.hops.shrink_to_fit();
     call.kind = outcome::kind(&call.transactions);
     (call.outcome, call.final_status) = outcome::outcome(&call, &messages, capture_end);
     call

@@ -29,6 +29,7 @@ pub use weave::{Places, Woven, weave};
 use crate::base::{Endpoint, Idx, Timestamp};
 use crate::session::{Copy, Dialog, MessageNo, Seen, Transaction};
 use crate::sip::Method;
+use smallvec::SmallVec;
 
 /// What a call is about (CONTRACT vocabulary `kind`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -173,7 +174,7 @@ impl Role {
 #[derive(Clone, Debug)]
 pub struct Participant {
     /// Addresses it uses, sorted; the first one names it.
-    pub addresses: Vec<Endpoint>,
+    pub addresses: SmallVec<[Endpoint; 1]>,
     /// What it does.
     pub role: Role,
 }

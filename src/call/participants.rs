@@ -194,8 +194,8 @@ impl Directory {
     }
 
     /// Addresses by participant: the one that names it first, then the others in order.
-    fn addresses(&self) -> Vec<Vec<Endpoint>> {
-        let mut all = vec![Vec::new(); self.nodes.len()];
+    fn addresses(&self) -> Vec<SmallVec<[Endpoint; 1]>> {
+        let mut all = vec![SmallVec::new(); self.nodes.len()];
         for (endpoint, node) in self.endpoints.all.iter().zip(&self.node_of) {
             all[*node].push(*endpoint);
         }

@@ -5,6 +5,7 @@ use super::{Call, CallMessage, Clue, Hop, Leg, Participant, Reordered, Role, Tie
 use crate::base::{Endpoint, Idx};
 use crate::session::{Copy, Dialog, MessageNo, Target, Transaction};
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -72,7 +73,7 @@ impl Places {
     }
 
     fn of_dialog(&self, dialog: Dialog) -> Dialog {
-        let all = |transactions: Vec<_>| transactions.into_iter().map(|at| self.transaction(at)).collect();
+        let all = |transactions: SmallVec<[_; 4]>| transactions.into_iter().map(|at| self.transaction(at)).collect();
         let number = |no: Option<MessageNo>| no.map(|no| self.message(no));
         // Field by field, so that none with a number in it is forgotten.
         let Dialog { call_id, caller_tag, callee_tag, state, caller_numbers, callee_numbers, .. } = dialog;
@@ -221,7 +222,7 @@ impl Cast {
         let who = leg.participants.iter().zip(known);
         who.map(|(who, known)| {
             let at = known.unwrap_or_else(|| {
-                self.participants.push(Participant { addresses: Vec::new(), role: Role::Unknown });
+                self.participants.push(Participant { addresses: SmallVec::new(), role: Role::Unknown });
                 Idx::new(self.participants.len() - 1)
             });
             let one = &mut self.participants[at.at()];

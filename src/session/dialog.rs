@@ -65,13 +65,13 @@ pub struct Dialog {
     /// Where it stands.
     pub state: DialogState,
     /// Transactions that created it (the INVITE or SUBSCRIBE, one per hop); empty when not captured.
-    pub created_by: Vec<Idx<Transaction>>,
+    pub created_by: SmallVec<[Idx<Transaction>; 4]>,
     /// The first message that shows the dialog confirmed: the 2xx, else whatever proves it.
     pub confirmed: Option<MessageNo>,
     /// First ACK to the 2xx that created it, on any hop.
     pub ack: Option<MessageNo>,
     /// Requests within the dialog, on any hop, in order; the ACKs to 2xx among them.
-    pub transactions: Vec<Idx<Transaction>>,
+    pub transactions: SmallVec<[Idx<Transaction>; 4]>,
     /// The first NOTIFY.
     pub notified: Option<MessageNo>,
     /// The first BYE.
@@ -344,10 +344,10 @@ impl Finder<'_> {
                 callee_tag: share(callee),
                 began: no,
                 state: DialogState::Early,
-                created_by: Vec::new(),
+                created_by: SmallVec::new(),
                 confirmed: None,
                 ack: None,
-                transactions: Vec::new(),
+                transactions: SmallVec::new(),
                 notified: None,
                 bye: None,
                 answer: None,

@@ -41,3 +41,13 @@ pub enum Sending {
 
 /// Number of a message within its call, in order of capture, from 0.
 pub type MessageNo = Idx<Seen>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_each_message_is_small() {
+        assert!(size_of::<Seen>() <= 192, "{}", size_of::<Seen>());
+    }
+}

@@ -45,7 +45,7 @@ pub struct Transaction {
     /// Addresses, client to server.
     pub connection: Connection,
     /// All its messages, in order of capture, copies included.
-    pub messages: Vec<MessageNo>,
+    pub messages: SmallVec<[MessageNo; 4]>,
     /// First copy of the request; `None`: not in the capture.
     pub request: Option<MessageNo>,
     /// First provisional response, 100 included.
@@ -295,7 +295,7 @@ impl<'a> Finder<'a> {
             method,
             cseq: seen.message.cseq_number().unwrap_or(0),
             connection: Connection { src, dst, transport: seen.connection.transport },
-            messages: Vec::new(),
+            messages: SmallVec::new(),
             request: None,
             provisional: None,
             final_response: None,

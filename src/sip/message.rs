@@ -3,6 +3,7 @@
 use super::body::sdp_part;
 use super::grammar::Commas;
 use super::header::{Fields, Headers, Values};
+use super::kept::{Kept, Place};
 use super::reading::Parts;
 use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use std::borrow::Cow;
 #[derive(Clone, Debug)]
 pub struct Message {
     raw: Bytes,
-    parts: Parts,
+    parts: Kept,
 }
 
 impl Message {
@@ -25,7 +26,7 @@ impl Message {
     /// Bytes behind the body that Content-Length announces stay in [`Message::raw`] (RFC 3261 18.3).
     pub fn parse(raw: Bytes) -> Self {
         let raw = if u32::try_from(raw.len()).is_ok() { raw } else { raw.slice(..u32::MAX as usize) };
-        let parts = Parts::read(&raw);
+        let parts = Kept::new(Parts::read(&raw), raw.len());
         Self { raw, parts }
     }
 
@@ -53,7 +54,7 @@ impl Message {
     /// Name of the method as written, also of unknown ones.
     pub fn method_name(&self) -> Cow<'_, str> {
         match self.parts.method {
-            Method::Other => String::from_utf8_lossy(self.parts.method_name.in_raw(&self.raw)),
+            Method::Other => String::from_utf8_lossy(self.parts.part(Place::MethodName, &self.raw)),
             known => Cow::Borrowed(known.name()),
         }
     }
@@ -65,7 +66,7 @@ impl Message {
 
     /// Number in the CSeq.
     pub fn cseq_number(&self) -> Option<u32> {
-        self.parts.cseq_number
+        self.parts.cseq_number()
     }
 
     /// Status code of a response, 100 to 699.
@@ -75,27 +76,27 @@ impl Message {
 
     /// Reason phrase of a response.
     pub fn reason(&self) -> &[u8] {
-        if self.is_request() { b"" } else { self.parts.target.in_raw(&self.raw) }
+        if self.is_request() { b"" } else { self.parts.part(Place::Target, &self.raw) }
     }
 
     /// Request-URI of a request.
     pub fn request_uri(&self) -> &[u8] {
-        if self.is_request() { self.parts.target.in_raw(&self.raw) } else { b"" }
+        if self.is_request() { self.parts.part(Place::Target, &self.raw) } else { b"" }
     }
 
     /// Call-ID.
     pub fn call_id(&self) -> &[u8] {
-        self.parts.call_id.in_raw(&self.raw)
+        self.parts.part(Place::CallId, &self.raw)
     }
 
     /// Branch of the top Via.
     pub fn branch(&self) -> &[u8] {
-        self.parts.branch.in_raw(&self.raw)
+        self.parts.part(Place::Branch, &self.raw)
     }
 
     /// `host[:port]` of the top Via, as written.
     pub fn sent_by(&self) -> &[u8] {
-        self.parts.sent_by.in_raw(&self.raw)
+        self.parts.part(Place::SentBy, &self.raw)
     }
 
     /// Number of Via values, readable or not.
@@ -105,32 +106,32 @@ impl Message {
 
     /// Tag of From.
     pub fn from_tag(&self) -> &[u8] {
-        self.parts.from_tag.in_raw(&self.raw)
+        self.parts.part(Place::FromTag, &self.raw)
     }
 
     /// Tag of To.
     pub fn to_tag(&self) -> &[u8] {
-        self.parts.to_tag.in_raw(&self.raw)
+        self.parts.part(Place::ToTag, &self.raw)
     }
 
     /// URI of From, without angle brackets and header parameters.
     pub fn from_uri(&self) -> &[u8] {
-        self.parts.from_uri.in_raw(&self.raw)
+        self.parts.part(Place::FromUri, &self.raw)
     }
 
     /// URI of To, without angle brackets and header parameters.
     pub fn to_uri(&self) -> &[u8] {
-        self.parts.to_uri.in_raw(&self.raw)
+        self.parts.part(Place::ToUri, &self.raw)
     }
 
     /// What follows the empty line, as far as Content-Length says.
     pub fn body(&self) -> &[u8] {
-        self.parts.body.in_raw(&self.raw)
+        self.parts.part(Place::Body, &self.raw)
     }
 
     /// Content-Length; `None` when it is missing or no number.
     pub fn content_length(&self) -> Option<u64> {
-        self.parts.content_length
+        self.parts.content_length()
     }
 
     /// Whether all of `facts` hold.
@@ -140,7 +141,7 @@ impl Message {
 
     /// The header fields in order, also those that cannot be read.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(Fields::new(&self.raw, self.parts.headers as usize))
+        Headers::new(Fields::new(&self.raw, self.parts.headers()))
     }
 
     /// Every value of that header, comma lists not split.
@@ -148,7 +149,7 @@ impl Message {
         if self.lacks(Facts::of(name)) {
             Values::none(name)
         } else {
-            Values::new(Fields::new(&self.raw, self.parts.headers as usize), name)
+            Values::new(Fields::new(&self.raw, self.parts.headers()), name)
         }
     }
 
@@ -172,7 +173,7 @@ impl Message {
         if self.parts.via_count < 2 {
             return None;
         }
-        if self.parts.sent_by.is_empty() {
+        if self.sent_by().is_empty() {
             return self.vias().nth(1);
         }
         // The top one was readable when the message was read.
@@ -231,7 +232,7 @@ impl Message {
 
     /// Where the header section begins.
     pub(super) fn headers_at(&self) -> usize {
-        self.parts.headers as usize
+        self.parts.headers()
     }
 
     /// What is wrong with it, in order of the bytes.
@@ -480,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_message_is_small() {
-        assert!(size_of::<Message>() <= 192, "{}", size_of::<Message>());
+        assert!(size_of::<Message>() <= 112, "{}", size_of::<Message>());
     }
 
     /// Asks for everything that can be asked for.

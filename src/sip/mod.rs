@@ -16,6 +16,7 @@ mod framing;
 mod grammar;
 mod header;
 mod hot;
+mod kept;
 mod message;
 mod method;
 mod passport;

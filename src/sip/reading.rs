@@ -84,6 +84,14 @@ impl Parts {
         to_uri: Span::NONE,
     };
 
+    /// Where they lie, in the order of [`Place`](super::kept::Place).
+    #[inline]
+    pub(super) fn spans(&self) -> [Span; 10] {
+        let Self { method_name, target, body, call_id, branch, sent_by, from_tag, to_tag, from_uri, to_uri, .. } =
+            *self;
+        [method_name, target, body, call_id, branch, sent_by, from_tag, to_tag, from_uri, to_uri]
+    }
+
     /// Reads a message of less than 4 GiB.
     #[inline]
     pub(super) fn read(raw: &[u8]) -> Self {
