@@ -8,8 +8,11 @@ use super::population::Population;
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
 use super::{Analysis, Options, Stats, closings, health, icmp, notes, points};
-use crate::call::{self, CallIds};
+use crate::call::{self, CallIds, Group};
 use rayon::prelude::*;
+
+/// Calls built by one task at a time.
+const CHUNK: usize = 256;
 
 /// What the analyzer found beside the messages.
 pub(super) struct Found<'a> {
@@ -54,11 +57,25 @@ pub(super) fn complete(mut analysis: Analysis, found: Found<'_>, options: &Optio
     for group in &mut groups {
         notes::cap(group, &analysis.seen, &mut analysis.anomalies);
     }
-    let seen = &analysis.seen;
-    let (calls, counted) = rayon::join(
-        || groups.par_iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect::<Vec<_>>(),
-        || before.is_none().then(|| Stats::of_messages(seen)),
-    );
+    let (seen, first) = (&analysis.seen, analysis.first.unwrap_or_default());
+    // What is counted of a call is counted as soon as it is built, while the cache has its messages.
+    let build = |groups: &[Group]| {
+        let calls: Vec<_> = groups.iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect();
+        let population = Population::count(seen, &calls, first);
+        (calls, population)
+    };
+    let of_messages = || match &before {
+        None => (Some(Stats::of_messages(seen)), Numbers::of(seen)),
+        Some(before) => (None, before.numbers.around(seen)),
+    };
+    let (parts, (counted, numbers)) =
+        rayon::join(|| groups.par_chunks(CHUNK).map(build).collect::<Vec<_>>(), of_messages);
+    drop(groups);
+    let mut calls = Vec::with_capacity(parts.iter().map(|(calls, _)| calls.len()).sum());
+    let population = Population::sum(parts.into_iter().map(|(part, population)| {
+        calls.extend(part);
+        population
+    }));
     if let Some(counted) = counted {
         analysis.stats = Stats { packets: analysis.stats.packets, call_ids, ..counted };
     }
@@ -66,7 +83,7 @@ pub(super) fn complete(mut analysis: Analysis, found: Found<'_>, options: &Optio
     analysis.stats.count_calls(&calls);
     analysis.ties = call::tie_legs(&analysis.seen, &calls, &options.leg_headers);
     analysis.calls = calls;
-    health::complete(&mut analysis, before);
+    health::complete(&mut analysis, population, numbers, before);
     notes::oversized(&mut analysis);
     notes::repairs(&mut analysis);
     icmp::assign(&mut analysis);

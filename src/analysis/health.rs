@@ -138,32 +138,34 @@ impl Health {
     }
 }
 
-/// Counts what the messages and calls tell.
-pub(super) fn complete(analysis: &mut Analysis, before: Option<Counted<'_>>) {
-    let first = analysis.first.unwrap_or_default();
-    let seen = &analysis.seen;
-    let of_messages = || match &before {
-        None => {
-            let mut numbers = Numbers::default();
-            seen.iter().enumerate().for_each(|(at, one)| numbers.push(at as u64, one, usize::MAX));
-            numbers.0.retain(|_, sender| sender.counts());
-            let tally = numbers.tally();
-            (numbers, tally)
-        }
-        Some(before) => (before.numbers.around(seen), before.numbers.tally()),
-    };
-    let (mut population, (numbers, numbered)) =
-        rayon::join(|| Population::of(seen, &analysis.calls, first), of_messages);
+/// Notes what was counted of all calls, and of the numbers on all messages.
+pub(super) fn complete(
+    analysis: &mut Analysis,
+    mut population: Population,
+    numbers: Numbers,
+    before: Option<Counted<'_>>,
+) {
     let health = &mut analysis.health;
+    health.numbered = numbers.tally();
+    health.numbers = numbers;
     if let Some(before) = before {
+        health.numbered = before.numbers.tally();
         population.merge(before.population.clone());
         health.orders = before.orders;
     }
     (health.packets, health.population) = (analysis.stats.packets, population);
-    (health.numbers, health.numbered) = (numbers, numbered);
 }
 
 impl Numbers {
+    /// Those of all messages, by those who number them.
+    pub(super) fn of(seen: &[Seen]) -> Self {
+        let mut numbers = Self::default();
+        seen.iter().enumerate().for_each(|(at, one)| numbers.push(at as u64, one, usize::MAX));
+        numbers.0.retain(|_, sender| sender.counts());
+        numbers.0.values_mut().for_each(|sender| sender.recent.shrink_to_fit());
+        numbers
+    }
+
     /// Takes the message at the place `order`. `ways`: how many there may be; with fewer than all, each keeps only its last
     /// datagrams.
     pub(super) fn push(&mut self, order: u64, seen: &Seen, ways: usize) {
@@ -203,7 +205,7 @@ impl Numbers {
     }
 
     /// Those of the ways on which `seen` came or should be answered.
-    fn around(&self, seen: &[Seen]) -> Self {
+    pub(super) fn around(&self, seen: &[Seen]) -> Self {
         let ways: HashSet<Way, RandomState> =
             seen.iter().flat_map(|one| [one.connection, one.connection.reversed()]).map(Way::of).collect();
         Self(ways.into_iter().filter_map(|way| Some((way, self.0.get(&way)?.clone()))).collect())

@@ -47,11 +47,43 @@ pub(super) struct Chunk<'a> {
     pub(super) coverage: Coverage,
     /// For the messages in `items`.
     pub(super) wrappings: Wrappings,
+    own: Own,
+}
+
+/// The buffer that messages were last found in, with a count of its own of who shares it: tasks that count in one place
+/// wait for each other at every message.
+#[derive(Default)]
+struct Own(Option<(u32, Bytes)>);
+
+impl Own {
+    /// As [`Batch::share`].
+    fn share(&mut self, batch: &Batch, meta: &PacketMeta, part: &[u8]) -> Bytes {
+        if part.is_empty() {
+            return Bytes::new();
+        }
+        match &self.0 {
+            Some((number, buffer)) if *number == meta.buffer => buffer.slice_ref(part),
+            _ => {
+                let Some(buffer) = batch.buffers.get(meta.buffer as usize) else {
+                    return Bytes::new();
+                };
+                let own = Bytes::from_owner(buffer.clone());
+                let shared = own.slice_ref(part);
+                self.0 = Some((meta.buffer, own));
+                shared
+            }
+        }
+    }
 }
 
 impl<'a> Chunk<'a> {
     pub(super) fn decode(batch: &'a Batch, packets: &'a [PacketMeta], ports: &[u16]) -> Self {
-        let mut chunk = Self { items: Vec::new(), coverage: Coverage::default(), wrappings: Wrappings::default() };
+        let mut chunk = Self {
+            items: Vec::new(),
+            coverage: Coverage::default(),
+            wrappings: Wrappings::default(),
+            own: Own::default(),
+        };
         for meta in packets {
             match net::decode(meta.link, batch.data(meta), meta.original) {
                 Decoded::Aggregate(all) => {
@@ -91,7 +123,7 @@ impl<'a> Chunk<'a> {
         match sort_datagram(datagram, ports) {
             Sort::Sip(at) => {
                 self.items.extend(cut(datagram.missing, meta.frame, meta.captured).map(Item::Odd));
-                let bytes = batch.share(meta, &datagram.payload[at..]);
+                let bytes = self.own.share(batch, meta, &datagram.payload[at..]);
                 self.sip(batch, meta, Origin::of(meta).datagram(datagram, bytes));
                 self.coverage.add(PacketKind::SipUdp, meta.frame);
             }

@@ -8,15 +8,12 @@ use crate::call::Call;
 use crate::session::{Seen, Transaction, timer};
 use crate::sip::Method;
 use foldhash::fast::RandomState;
-use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long an INVITE may ring before a proxy gives up (timer C, RFC 3261 16.6 item 11).
 const RINGING: Duration = Duration::from_secs(180);
-/// Calls counted by one task at a time.
-const CHUNK: usize = 1024;
 
 /// A kind of message that one side owes another.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -98,19 +95,17 @@ pub struct Population {
 type Counts = HashMap<(Way, Duty), Tally, RandomState>;
 
 impl Population {
-    /// Counts the messages of `calls`. `first`: when the capture began.
-    pub(super) fn of(seen: &[Seen], calls: &[Call], first: Timestamp) -> Self {
-        // Sums do not depend on the order in which tasks end.
-        let counted: Vec<Self> = calls.par_chunks(CHUNK).map(|calls| Self::count(seen, calls, first)).collect();
+    /// The counts of all calls of a capture, from what tasks counted of some; it does not matter which ended first.
+    pub(super) fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::default();
-        for part in counted {
+        for part in parts {
             all.add(part, usize::MAX);
         }
         all.sum_up();
         all
     }
 
-    /// As [`Population::of`], by one task.
+    /// Counts the messages of `calls`, as one task. `first`: when the capture began.
     pub(super) fn count<'a>(seen: &[Seen], calls: impl IntoIterator<Item = &'a Call>, first: Timestamp) -> Self {
         let mut part = Part { seen, first, counts: Counts::default(), proved: HashMap::default() };
         calls.into_iter().for_each(|call| part.count(call));

@@ -6,7 +6,7 @@ use super::{Stop, follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
 use crate::base::{BadName, Batch, Error, Names};
 use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
-use crate::flow::{self, Catalog, FlowMatch};
+use crate::flow::{Catalog, FlowMatch};
 use crate::report::count;
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
 use crate::story::{self, Story};
@@ -143,8 +143,7 @@ impl Judge {
     /// The calls of an analysis, compared with the flows and judged by the rules.
     pub(super) fn judge(&self, mut analysis: Analysis) -> Story {
         analysis.names = self.names.clone();
-        let flows = flow::match_all_with(self.catalog, &analysis);
-        let mut findings = rules::check_with(&analysis, &flows, &self.knowledge);
+        let (flows, mut findings) = rules::judge_with(self.catalog, &analysis, &self.knowledge);
         for finding in &mut findings {
             for text in [&mut finding.summary, &mut finding.detail] {
                 if let Cow::Owned(told) = analysis.names.annotate(text) {

@@ -69,9 +69,10 @@ pub use settings::{Settings, THRESHOLDS, Threshold};
 
 use crate::analysis::{Analysis, CallView};
 use crate::base::limits;
-use crate::flow::FlowMatch;
+use crate::flow::{Catalog, FlowMatch, Matcher};
 use auth_story::{Story, stories};
 use facts::{Acks, Dialogs};
+use rayon::prelude::*;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
@@ -123,8 +124,6 @@ impl<'a> Context<'a> {
 pub struct CaptureContext<'a> {
     /// The whole analysis.
     pub analysis: &'a Analysis,
-    /// One match per call.
-    pub flows: &'a [FlowMatch],
 }
 
 /// A rule. Every level has a default that finds nothing; a rule implements the one it needs.
@@ -211,23 +210,46 @@ pub fn check(analysis: &Analysis, flows: &[FlowMatch]) -> Vec<Finding> {
 
 /// As [`check`], with the help of what the user knows.
 pub fn check_with(analysis: &Analysis, flows: &[FlowMatch], knowledge: &Knowledge) -> Vec<Finding> {
-    use rayon::prelude::*;
-    // The rules about the whole capture run through all calls one after the other: beside the rest, not before it.
-    let of_capture = || {
-        let mut findings = Vec::new();
-        for rule in RULES {
-            rule.capture(CaptureContext { analysis, flows }, &mut findings);
-        }
-        knowledge.settings.weigh(&mut findings);
-        findings
-    };
     let of_calls = || -> Vec<Vec<Finding>> {
         (0..analysis.calls.len())
             .into_par_iter()
             .map(|call| check_call(analysis, call, &flows[call], knowledge))
             .collect()
     };
-    let (mut findings, of_calls) = rayon::join(of_capture, of_calls);
+    let (findings, of_calls) = rayon::join(|| check_capture(analysis, knowledge), of_calls);
+    all(findings, of_calls)
+}
+
+/// Compares every call with the flows of `catalog` and judges it: what [`match_all_with`](crate::flow::match_all_with)
+/// and [`check_with`] give one after the other. Here each call is gone through while the cache has its messages.
+pub fn judge_with(catalog: &Catalog, analysis: &Analysis, knowledge: &Knowledge) -> (Vec<FlowMatch>, Vec<Finding>) {
+    let of_calls = || {
+        let (mut flows, mut findings) = (Vec::new(), Vec::new());
+        let judge = |matcher: &mut Matcher<'_>, call| {
+            let flow = matcher.compare(analysis.view(call));
+            let findings = check_call(analysis, call, &flow, knowledge);
+            (flow, findings)
+        };
+        let calls = (0..analysis.calls.len()).into_par_iter();
+        calls.map_init(|| Matcher::new(catalog), judge).unzip_into_vecs(&mut flows, &mut findings);
+        (flows, findings)
+    };
+    let (findings, (flows, of_calls)) = rayon::join(|| check_capture(analysis, knowledge), of_calls);
+    (flows, all(findings, of_calls))
+}
+
+/// The findings of the capture as a whole. The rules for that run through all calls one after the other: beside the
+/// rest, not before it.
+fn check_capture(analysis: &Analysis, knowledge: &Knowledge) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in RULES {
+        rule.capture(CaptureContext { analysis }, &mut findings);
+    }
+    knowledge.settings.weigh(&mut findings);
+    findings
+}
+
+fn all(mut findings: Vec<Finding>, of_calls: Vec<Vec<Finding>>) -> Vec<Finding> {
     findings.extend(of_calls.into_iter().flatten());
     findings
 }
