@@ -3,6 +3,7 @@
 use super::HeaderName;
 use super::grammar::{decimal, is_token};
 use super::header::Fields;
+use super::hot;
 use super::start::StartLine;
 use crate::base::{Frames, Timestamp, limits};
 use bytes::{Buf, Bytes, BytesMut};
@@ -34,6 +35,9 @@ pub fn probe(datagram: &[u8]) -> Probe {
     };
     if !could_start(rest) {
         return Probe::No;
+    }
+    if hot::start_line(rest).is_some() {
+        return Probe::Sip { offset };
     }
     let line = memchr(b'\n', rest).map_or(rest, |end| &rest[..end]);
     match StartLine::parse(line.trim_ascii_end()) {

@@ -65,7 +65,24 @@ pub(super) fn field(text: &[u8]) -> Read<Hot<'_>> {
         b'S' if begins(b"Server: ") => other(text, 8, HeaderName::Server),
         b'S' if begins(b"Supported: ") => other(text, 11, HeaderName::Supported),
         b'U' if begins(b"User-Agent: ") => other(text, 12, HeaderName::UserAgent),
-        _ => None,
+        _ => named(text),
+    }
+}
+
+/// A header field by another name, or by another spelling of one above.
+fn named(text: &[u8]) -> Read<Hot<'_>> {
+    let colon = until::<b'!', _>(text, 0, [b':']);
+    let name = text.get(..colon).filter(|name| !name.is_empty() && name.iter().all(|byte| is_token(*byte)))?;
+    let (at, value) = (colon + 2, text.get(colon..)?.strip_prefix(b": ")?);
+    match HeaderName::from_bytes(name) {
+        HeaderName::Via if value.starts_with(b"SIP/2.0/") => via(text, at + 8),
+        HeaderName::Via => None,
+        HeaderName::From => address(text, at).map(|((uri, tag), len)| (Hot::From { uri, tag }, len)),
+        HeaderName::To => address(text, at).map(|((uri, tag), len)| (Hot::To { uri, tag }, len)),
+        HeaderName::CSeq => cseq(text, at),
+        HeaderName::CallId => call_id(text, at),
+        HeaderName::ContentLength => content_length(text, at),
+        known_or_not => other(text, at, known_or_not),
     }
 }
 

@@ -365,7 +365,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Written as usual, line by line, so that a change makes any one of them unusual.
-    const USUAL: [&str; 3] = [
+    const USUAL: [&str; 4] = [
         "INVITE sip:bob@biloxi.example.com SIP/2.0\r\nVia: SIP/2.0/UDP a.example.com:5060;rport;branch=z9hG4bK74;received=192.0.2.1\r\n\
          Max-Forwards: 70\r\nFrom: \"Alice A.\" <sip:alice@a.example.com>;tag=9fx\r\nTo: Bob <sip:bob@x>\r\n\
          Call-ID: 38482@a.example.com\r\nCSeq: 1 INVITE\r\nContact: <sip:a@a>\r\nContent-Type: application/sdp\r\n\
@@ -375,6 +375,8 @@ mod tests {
          To: <sips:b@c>;tag=2;tag=3\r\nCall-ID: z\r\nCSeq: 999999999 OPTIONS\r\nServer: x y\r\nAllow: A, B\r\nl: 0\r\n\r\n",
         "REGISTER sip:b SIP/2.0\r\nv: SIP/2.0/UDP h\r\nVia: SIP/2.0/UDP h:65535\r\nf: sip:a@b;tag=1\r\nt: <sip:a@b>\r\ni: 1\r\n\
          CSeq: 2 REGISTER\r\nAuthorization: Digest realm=\"a\"\r\nSupported: x\r\nUser-Agent: y\r\nContent-Length: 0\r\n\r\n",
+        "OPTIONS sip:b SIP/2.0\r\nvia: SIP/2.0/UDP h;branch=1\r\nX-Own: some value\r\nv: SIP/2.0/UDP i;branch=2\r\nfrom: A <sip:a@b>;tag=1\r\n\
+         t: \"B\" <sip:b@c>\r\ncall-id: 1@h\r\ncseq: 7 OPTIONS\r\nDate: Thu, 21 Feb 2002 13:02:03 GMT\r\nc: text/plain\r\nl: 2\r\n\r\nxy",
     ];
     const BYTES: &[u8] = b"\0\r\n \t:;,<>\"\\=@[]-aBt0\xff";
 
