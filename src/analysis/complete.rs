@@ -4,7 +4,7 @@ use super::agents::{self, Clocks};
 use super::coverage::Coverage;
 use super::health::Numbers;
 use super::intake::Passed;
-use super::population::Population;
+use super::population::{Counts, Population};
 use super::sealed::Sealed;
 use super::wrapped::Wrappings;
 use super::{Analysis, Options, Stats, closings, health, icmp, notes, points};
@@ -61,7 +61,7 @@ pub(super) fn complete(mut analysis: Analysis, found: Found<'_>, options: &Optio
     // What is counted of a call is counted as soon as it is built, while the cache has its messages.
     let build = |groups: &[Group]| {
         let calls: Vec<_> = groups.iter().map(|group| call::build(seen, group, clocks.end(group, end))).collect();
-        let population = Population::count(seen, &calls, first);
+        let population = Counts::of(seen, &calls, first);
         (calls, population)
     };
     let of_messages = || match &before {

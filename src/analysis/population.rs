@@ -92,30 +92,50 @@ pub struct Population {
     proved_by_way: BTreeMap<Way, Tally>,
 }
 
-type Counts = HashMap<(Way, Duty), Tally, RandomState>;
+/// What one task counts.
+#[derive(Default)]
+pub(super) struct Counts {
+    tallies: HashMap<(Way, Duty), Tally, RandomState>,
+    proved: HashMap<Way, Tally, RandomState>,
+}
+
+impl Counts {
+    /// Those of `calls`. `first`: when the capture began.
+    pub(super) fn of<'a>(seen: &[Seen], calls: impl IntoIterator<Item = &'a Call>, first: Timestamp) -> Self {
+        let mut part = Part { seen, first, counts: Self::default() };
+        calls.into_iter().for_each(|call| part.count(call));
+        part.counts
+    }
+
+    fn and(mut self, other: Self) -> Self {
+        other.tallies.into_iter().for_each(|(key, tally)| self.tallies.entry(key).or_default().merge(tally));
+        other.proved.into_iter().for_each(|(way, tally)| self.proved.entry(way).or_default().merge(tally));
+        self
+    }
+
+    fn sorted(self) -> Population {
+        let (tallies, proved_by_way) = (self.tallies.into_iter().collect(), self.proved.into_iter().collect());
+        Population { tallies, proved: Tally::default(), proved_by_way }
+    }
+}
 
 impl Population {
     /// The counts of all calls of a capture, from what tasks counted of some; it does not matter which ended first.
-    pub(super) fn sum(parts: impl IntoIterator<Item = Self>) -> Self {
-        let mut all = Self::default();
-        for part in parts {
-            all.add(part, usize::MAX);
-        }
+    pub(super) fn sum(parts: impl IntoIterator<Item = Counts>) -> Self {
+        let mut all = parts.into_iter().reduce(Counts::and).unwrap_or_default().sorted();
         all.sum_up();
         all
     }
 
-    /// Counts the messages of `calls`, as one task. `first`: when the capture began.
+    /// Counts the messages of `calls`. `first`: when the capture began.
     pub(super) fn count<'a>(seen: &[Seen], calls: impl IntoIterator<Item = &'a Call>, first: Timestamp) -> Self {
-        let mut part = Part { seen, first, counts: Counts::default(), proved: HashMap::default() };
-        calls.into_iter().for_each(|call| part.count(call));
-        let proved_by_way = part.proved.into_iter().collect();
-        Self { tallies: part.counts.into_iter().collect(), proved: Tally::default(), proved_by_way }
+        Counts::of(seen, calls, first).sorted()
     }
 
     /// Adds what was counted of other calls of the same capture, as far as there is room for more ways.
     pub(super) fn merge(&mut self, other: Self) {
-        self.add(other, limits::COUNTED_WAYS);
+        other.tallies.into_iter().for_each(|(key, tally)| add(&mut self.tallies, key, tally));
+        other.proved_by_way.into_iter().for_each(|(way, tally)| add(&mut self.proved_by_way, way, tally));
         self.sum_up();
     }
 
@@ -124,15 +144,6 @@ impl Population {
         let seen = self.proved_by_way.values().filter(|tally| tally.missing < tally.due);
         self.proved = Tally::default();
         seen.for_each(|tally| self.proved.merge(*tally));
-    }
-
-    fn add(&mut self, other: Self, most: usize) {
-        for (key, tally) in other.tallies {
-            add(&mut self.tallies, key, tally, most);
-        }
-        for (way, tally) in other.proved_by_way {
-            add(&mut self.proved_by_way, way, tally, most);
-        }
     }
 
     /// How often `duty` was due on `way`, and missing.
@@ -151,18 +162,17 @@ impl Population {
     }
 }
 
-fn add<K: Ord>(all: &mut BTreeMap<K, Tally>, key: K, tally: Tally, most: usize) {
-    if all.len() < most || all.contains_key(&key) {
+fn add<K: Ord>(all: &mut BTreeMap<K, Tally>, key: K, tally: Tally) {
+    if all.len() < limits::COUNTED_WAYS || all.contains_key(&key) {
         all.entry(key).or_default().merge(tally);
     }
 }
 
-/// What one task counts.
+/// One task while it counts.
 struct Part<'a> {
     seen: &'a [Seen],
     first: Timestamp,
     counts: Counts,
-    proved: HashMap<Way, Tally, RandomState>,
 }
 
 impl Part<'_> {
@@ -192,14 +202,14 @@ impl Part<'_> {
         if asked || time.since(self.first) >= timer::TIMEOUT {
             self.add(forth, Duty::Request(t.method), asked);
             if t.provisional.is_some() || t.final_response.is_some() {
-                self.proved.entry(forth).or_default().add(asked);
+                self.counts.proved.entry(forth).or_default().add(asked);
             }
         }
         let acked = t.ack.is_some() || acknowledged;
         let Some(answer) = t.final_response else {
             let patience = if t.provisional.is_some() && t.method == Method::Invite { RINGING } else { timer::TIMEOUT };
             if acked {
-                self.proved.entry(back).or_default().add(false);
+                self.counts.proved.entry(back).or_default().add(false);
                 self.add(forth, if t.ack.is_some() { Duty::AckToFailure } else { Duty::AckToSuccess }, true);
             }
             if asked && (acked || call.watched_until.since(time) >= patience) {
@@ -212,7 +222,7 @@ impl Part<'_> {
         }
         if t.method == Method::Invite {
             if acked {
-                self.proved.entry(back).or_default().add(true);
+                self.counts.proved.entry(back).or_default().add(true);
             }
             // An ACK is sent at once; the few that fall due as the capture ends change no habit.
             let is_failure = self.seen[call.message(answer).seen.at()].message.status().is_some_and(|s| s >= 300);
@@ -221,7 +231,7 @@ impl Part<'_> {
     }
 
     fn add(&mut self, way: Way, duty: Duty, is_there: bool) {
-        self.counts.entry((way, duty)).or_default().add(is_there);
+        self.counts.tallies.entry((way, duty)).or_default().add(is_there);
     }
 }
 

@@ -49,18 +49,24 @@ pub struct Stats {
     pub coverage: Coverage,
 }
 
+/// Status codes end here (RFC 3261 7.2).
+const STATUSES: usize = 700;
+
 impl Stats {
     /// Counts messages.
     pub(super) fn of_messages(messages: &[Seen]) -> Self {
         let mut stats = Self { messages: messages.len() as u64, ..Self::default() };
         let mut methods: HashMap<Method, u64, RandomState> = HashMap::default();
+        let mut responses = [0_u64; STATUSES];
+        let mut transports = [0_u64; Transport::ALL.len()];
         let mut pairs: HashMap<(IpAddr, IpAddr), u64, RandomState> = HashMap::default();
         for seen in messages {
             let message = &seen.message;
             stats.malformed += u64::from(message.has(Facts::MALFORMED));
-            *stats.transports.entry(seen.connection.transport).or_default() += 1;
+            transports[seen.connection.transport as usize] += 1;
             *pairs.entry((seen.connection.src.ip, seen.connection.dst.ip)).or_default() += 1;
             match message.status() {
+                Some(status) if usize::from(status) < STATUSES => responses[usize::from(status)] += 1,
                 Some(status) => *stats.responses.entry(status).or_default() += 1,
                 None if message.method() == Method::Other => {
                     *stats.requests.entry(message.method_name().into_owned()).or_default() += 1;
@@ -68,6 +74,8 @@ impl Stats {
                 None => *methods.entry(message.method()).or_default() += 1,
             }
         }
+        stats.responses.extend((0..).zip(responses).filter(|(_, count)| *count > 0));
+        stats.transports.extend(Transport::ALL.into_iter().zip(transports).filter(|(_, count)| *count > 0));
         stats.requests.extend(methods.into_iter().map(|(method, count)| (method.name().to_owned(), count)));
         for ((src, dst), count) in pairs {
             let pair = AddressPair { low: src.min(dst), high: src.max(dst) };

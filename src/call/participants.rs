@@ -264,8 +264,9 @@ fn path_graph(messages: &[&Seen], found: &Transactions, directory: &Directory) -
 fn path_order(graph: &Graph, messages: &[&Seen], directory: &Directory) -> Vec<usize> {
     let mut order = Vec::new();
     let mut known = vec![false; directory.nodes.len()];
+    let mut stack = Vec::new();
     let mut visit = |start: usize| {
-        let mut stack = vec![start];
+        stack.push(start);
         while let Some(node) = stack.pop() {
             if !std::mem::replace(&mut known[node], true) {
                 order.push(node);

@@ -137,8 +137,9 @@ type Key<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 /// Finds the dialogs of one call. The tags are compared as an unordered pair: requests of the callee
 /// carry them the other way round.
 pub fn find_dialogs(messages: &[&Seen], found: &Transactions) -> Vec<Dialog> {
-    let mut finder =
-        Finder { messages, found, by_key: HashMap::default(), by_creator: HashMap::default(), dialogs: Vec::new() };
+    // Nearly all calls have one.
+    let dialogs = Vec::with_capacity(1);
+    let mut finder = Finder { messages, found, by_key: HashMap::default(), by_creator: HashMap::default(), dialogs };
     for no in 0..messages.len() {
         if found.copies[no].is_none() {
             finder.place(MessageNo::new(no));
