@@ -37,6 +37,9 @@ impl Rule for AckRoute {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I04, &I06] }
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Ack])
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
@@ -123,7 +126,8 @@ pub(super) fn is_loose(uri: &[u8]) -> bool {
 /// Whether both URIs have the same user, host and port; parameters aside.
 pub(super) fn leads_to(ours: &[u8], theirs: &[u8]) -> Option<bool> {
     let bare = |uri| Some(Uri { params: b"", headers: b"", ..Uri::parse(uri)? });
-    Some(bare(ours)?.same_resource(&bare(theirs)?))
+    let ours_read = bare(ours)?;
+    Some(ours == theirs || ours_read.same_resource(&bare(theirs)?))
 }
 
 pub(super) fn points_at(uri: &[u8], ip: IpAddr) -> bool {

@@ -69,6 +69,9 @@ impl Rule for FormOfCredentials {
         static METAS: [&Meta; 5] = [&NONCE_COUNT, &QOP_NOT_USED, &OTHER_NONCE, &NO_CHALLENGE, &ACK_WITHOUT];
         &METAS
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().is_challenged()
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let stories = context.stories();

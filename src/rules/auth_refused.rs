@@ -80,6 +80,9 @@ impl Rule for RefusedCredentials {
         static METAS: [&Meta; 5] = [&CREDENTIALS_REFUSED, &NONCE_STALE, &CHALLENGE_LOOP, &REJECTED_AGAIN, &FORBIDDEN];
         &METAS
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().is_challenged()
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         for story in context.stories() {

@@ -62,6 +62,9 @@ impl Rule for ChallengeFollowUp {
         static METAS: [&Meta; 4] = [&CHALLENGE_UNANSWERED, &CSEQ_NOT_RAISED, &OTHER_IDENTIFIERS, &WRONG_HEADER];
         &METAS
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().is_challenged()
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         for story in context.stories() {

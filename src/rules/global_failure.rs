@@ -27,6 +27,9 @@ impl Rule for DeclinedFork {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P13] }
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().worst() >= 600
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;

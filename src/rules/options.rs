@@ -42,6 +42,9 @@ impl Rule for Keepalive {
         static METAS: [&Meta; 2] = [&UNANSWERED, &REFUSED];
         &METAS
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Options])
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;

@@ -51,6 +51,9 @@ impl Rule for Redirection {
         static METAS: [&Meta; 3] = [&NOT_FOLLOWED, &NO_CONTACT, &LOOP];
         &METAS
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().worst() >= 300
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;

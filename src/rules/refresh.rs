@@ -1,7 +1,7 @@
 //! Registrations over time (RFC 3261 10.2.4): R04 ran out, R05 refreshed later than granted, R08 overlapping.
 
 use super::facts::{cut, final_status, name, receiver, requests_of, sender, sendings, span, success, time};
-use super::registration::{CONTACTS, binding, number};
+use super::registration::{Binding, CONTACTS, number};
 use super::subject;
 use super::{CaptureContext, Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -134,7 +134,7 @@ fn what(view: CallView<'_>, t: &Transaction, register: &Message) -> Option<What>
     let listed: Vec<_> = ok.contacts().take(CONTACTS).collect();
     // The registrar may have rewritten a contact for NAT; then one alone must be it.
     let granted = kept().filter_map(|(contact, expires)| {
-        let same = listed.iter().find(|other| binding(other.uri) == binding(contact.uri));
+        let same = listed.iter().find(|other| Binding::of(other.uri) == Binding::of(contact.uri));
         let seconds = same.or(listed.first().filter(|_| listed.len() == 1))?.expires().or(usual)?;
         Some((seconds, expires.is_some_and(|asked| asked > seconds)))
     });
@@ -271,6 +271,9 @@ impl Rule for Overlap {
     fn metas(&self) -> &'static [&'static Meta] {
         static METAS: [&Meta; 1] = [&OVERLAP];
         &METAS
+    }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Register])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

@@ -41,6 +41,9 @@ impl Rule for Outcomes {
         static METAS: [&Meta; 2] = [&REFUSED, &SLOW];
         &METAS
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().worst() >= 400 || context.outline().of_method(&[Method::Invite])
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;

@@ -2,6 +2,7 @@
 //! with where the request came from.
 
 use super::facts::{cut, name, plain, sender};
+use super::outline::Trait;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -36,6 +37,10 @@ pub(super) struct ReturnPath;
 impl Rule for ReturnPath {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P10, &P11] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::UDP)
     }
 
     /// Each is told once for a call: a server does it always or never.

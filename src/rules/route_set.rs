@@ -41,6 +41,9 @@ impl Rule for RouteSet {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&D05, &D06] }
     }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().has(Facts::RECORD_ROUTE)
+    }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;

@@ -1,6 +1,7 @@
 //! P14: a stateful proxy forwards a response of a transaction that is over (RFC 6026 7.3).
 
 use super::facts::{AT_ONCE, TIMEOUT, TransactionNo, name, receiver, sender, sendings, span, status, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::{Idx, Timestamp};
@@ -32,6 +33,9 @@ pub(super) struct StrayForwarded;
 impl Rule for StrayForwarded {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P14] }
+    }
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::FORWARDED)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

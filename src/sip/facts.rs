@@ -9,7 +9,7 @@ pub struct Facts(u64);
 
 impl Facts {
     /// None.
-    pub(super) const NONE: Self = Self(0);
+    pub const NONE: Self = Self(0);
     /// Has Authorization.
     pub const AUTHORIZATION: Self = Self::of(HeaderName::Authorization);
     /// Has Proxy-Authorization.
@@ -40,6 +40,8 @@ impl Facts {
     pub const REPLACES: Self = Self::of(HeaderName::Replaces);
     /// Has Referred-By.
     pub const REFERRED_BY: Self = Self::of(HeaderName::ReferredBy);
+    /// Has Session-Expires.
+    pub const SESSION_EXPIRES: Self = Self::of(HeaderName::SessionExpires);
     /// Has Diversion.
     pub const DIVERSION: Self = Self::of(HeaderName::Diversion);
     /// Has Join.
@@ -68,7 +70,7 @@ impl Facts {
     }
 
     /// Whether any of `other` holds.
-    pub(super) fn intersects(self, other: Self) -> bool {
+    pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }

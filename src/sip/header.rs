@@ -300,6 +300,12 @@ impl<'a> Fields<'a> {
         self.at >= self.raw.len() && self.raw.last() != Some(&b'\n')
     }
 
+    /// Where the next field begins.
+    #[inline]
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
     /// What has not been walked over.
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {

@@ -133,6 +133,11 @@ impl Message {
         self.parts.content_length
     }
 
+    /// All facts of it.
+    pub fn facts(&self) -> Facts {
+        self.parts.facts
+    }
+
     /// Whether all of `facts` hold.
     pub fn has(&self, facts: Facts) -> bool {
         self.parts.facts.contains(facts)
@@ -145,11 +150,12 @@ impl Message {
 
     /// Every value of that header, comma lists not split.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-        if self.lacks(Facts::of(name)) {
-            Values::none(name)
-        } else {
-            Values::new(Fields::new(&self.raw, self.parts.headers as usize), name)
-        }
+        if self.lacks(Facts::of(name)) { Values::none(name) } else { Values::new(self.fields_for(name), name) }
+    }
+
+    /// The header fields, from where the first one of that name may stand.
+    fn fields_for(&self, name: HeaderName) -> Fields<'_> {
+        Fields::new(&self.raw, self.parts.marks.of(name).unwrap_or(self.parts.headers as usize))
     }
 
     /// Whether none of these headers is there. Headers of cut messages may be, though no fact says so.
@@ -217,7 +223,7 @@ impl Message {
     /// to look for when both are `lacking`.
     fn either(&self, lacking: bool, server: HeaderName, proxy: HeaderName) -> impl Iterator<Item = (&[u8], bool)> {
         let wanted = move |name: HeaderName| name == server || name == proxy;
-        let headers = (!lacking).then(|| self.headers()).into_iter().flatten();
+        let headers = (!lacking).then(|| Headers::new(self.fields_for(server))).into_iter().flatten();
         headers.filter(move |h| wanted(h.name)).map(move |h| (h.value, h.name == proxy))
     }
 

@@ -1,6 +1,6 @@
 //! Via values (RFC 3261 20.42).
 
-use super::grammar::{Params, Parsed, around, decimal, is_lws, split_top, sws, token, trim};
+use super::grammar::{Params, Parsed, around, decimal, is_lws, is_token, split_top, sws, token, trim};
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_till1};
@@ -36,6 +36,42 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value of a Via header; `None` when protocol or sent-by cannot be told.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
+        Self::parse_usual(value).or_else(|| Self::parse_any(value))
+    }
+
+    /// Reads a value as nearly every sender writes it: no white space but before the host, no list, quotes or brackets.
+    fn parse_usual(value: &'a [u8]) -> Option<Self> {
+        let rest = value.strip_prefix(b"SIP/2.0/")?;
+        let space = rest.iter().position(|byte| !is_token(*byte)).filter(|len| *len > 0)?;
+        let (transport, sent) = (&rest[..space], rest[space..].strip_prefix(b" ")?);
+        let strange = |byte: &u8| is_lws(*byte) || matches!(byte, b',' | b'"' | b'<' | b'[');
+        let end = sent.iter().position(|byte| *byte == b';' || strange(byte)).unwrap_or(sent.len());
+        let (sent_by, params) = sent.split_at(end);
+        let (host, port) = match sent_by.iter().position(|byte| *byte == b':') {
+            Some(colon) => (&sent_by[..colon], Some(port_number(&sent_by[colon + 1..])?)),
+            None => (sent_by, None),
+        };
+        let params = match params {
+            [] => params,
+            [b';', params @ ..] => params,
+            _ => return None,
+        };
+        if host.is_empty() || params.iter().any(strange) {
+            return None;
+        }
+        let mut via = Self { transport, host, port, sent_by, params, ..Self::default() };
+        for param in params.split(|byte| *byte == b';').filter(|param| !param.is_empty()) {
+            let (name, value) = match param.iter().position(|byte| *byte == b'=') {
+                Some(at) => (&param[..at], Some(&param[at + 1..])),
+                None => (param, None),
+            };
+            via.note(name, value);
+        }
+        Some(via)
+    }
+
+    /// Reads any value, by the grammar.
+    fn parse_any(value: &'a [u8]) -> Option<Self> {
         let (rest, (transport, _, (sent_by, host, port))) = (sent_protocol, sws, sent_by).parse(trim(value)).ok()?;
         let params = match split_top(rest, b';') {
             (before, Some(params)) if trim(before).is_empty() => params,
@@ -92,6 +128,36 @@ fn port_number(digits: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: [&str; 26] = [
+        "UDP ",
+        "UDP",
+        " ",
+        "h",
+        "192.0.2.1",
+        "[::1]",
+        ":",
+        "5060",
+        ":99999",
+        ";",
+        ";;",
+        "branch=z9",
+        ";branch=",
+        ";rport",
+        ";rport=",
+        ";RPort=17",
+        ";received=1",
+        ";maddr=\"a;b\"",
+        ";ttl=1",
+        ";=x",
+        ",",
+        "<",
+        "\"",
+        "=",
+        "\r\n ",
+        "/",
+    ];
 
     #[test]
     fn an_ordinary_via_is_read() {
@@ -123,6 +189,23 @@ mod tests {
         assert_eq!((via.host, via.port), (b"2001:db8::9:1".as_slice(), Some(6050)));
         assert_eq!(via.sent_by, b"[2001:db8::9:1]:6050");
         assert_eq!(via.received, Some(b"2001:db8::9:255".as_slice()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_usual_is_read_as_the_grammar_reads_it(
+            pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..12),
+        ) {
+            let value = format!("SIP/2.0/{}", pieces.concat());
+            prop_assert!(Via::parse_usual(value.as_bytes()).is_none_or(|via| Some(via) == Via::parse_any(value.as_bytes())));
+        }
+    }
+
+    #[test]
+    fn usual_values_need_no_grammar() {
+        let usual = "SIP/2.0/TLS proxy.example.com:5061;branch=z9hG4bK.1;rport=5061;received=192.0.2.1;maddr=a;ttl=1;x";
+        assert!(Via::parse_usual(usual.as_bytes()).is_some());
+        assert_eq!(Via::parse(usual.as_bytes()), Via::parse_any(usual.as_bytes()));
     }
 
     #[test]
