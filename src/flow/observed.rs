@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
     /// Attempts that ended in a failure on a hop where a later attempt followed. Challenges and
     /// redirections are part of flows and stay.
     fn given_up(&self) -> Vec<Idx<Transaction>> {
-        let mut last: BTreeMap<Idx<Hop>, Idx<Transaction>> = BTreeMap::new();
+        let mut last: SmallVec<[Option<Idx<Transaction>>; 8]> = SmallVec::from_elem(None, self.view.call.hops.len());
         let mut given_up = Vec::new();
         for (idx, transaction) in self.view.transactions() {
             let Some(first) = transaction.messages.first() else {
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let status = self.final_status(idx);
-            let before = last.insert(self.view.call.message(*first).hop, idx);
+            let before = last[self.view.call.message(*first).hop.at()].replace(idx);
             if let Some(before) = before {
                 let failed = self.final_status(before).is_some_and(|status| class(status) == 5);
                 // Of attempts side by side (forks, loops) the one that went on is kept.

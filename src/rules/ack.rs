@@ -71,6 +71,7 @@ impl Rule for AckTo2xx {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I01, &I02, &I03, &I05, &I16] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::UNACKED | Trait::RESENT | Trait::SEVERAL_TAGS | Trait::AFTER_FINAL)
     }

@@ -44,6 +44,7 @@ impl Rule for AckToFailure {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I07, &I08, &I09] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::FAILURE_UNACKED | Trait::LOOSE_ACK)
     }

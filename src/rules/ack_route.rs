@@ -37,6 +37,7 @@ impl Rule for AckRoute {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I04, &I06] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Ack])
     }

@@ -80,6 +80,7 @@ impl Rule for RefusedCredentials {
         static METAS: [&Meta; 5] = [&CREDENTIALS_REFUSED, &NONCE_STALE, &CHALLENGE_LOOP, &REJECTED_AGAIN, &FORBIDDEN];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().is_challenged()
     }

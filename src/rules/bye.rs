@@ -62,6 +62,7 @@ impl Rule for Bye {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&B02, &B03, &B05, &B06, &B07] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         !context.view.call.dialogs.is_empty() || context.outline().of_method(&[Method::Bye])
     }

@@ -61,6 +61,7 @@ impl Rule for Cancel {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&C02, &C03, &C05, &C07, &C08] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Cancel]) || context.outline().answered(&[487])
     }

@@ -55,6 +55,7 @@ impl Rule for CancelRequest {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&C04, &C06, &C09, &C10] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Cancel])
     }

@@ -32,6 +32,7 @@ impl Rule for Companion {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P12] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().answered(&COMPANIONS.map(|(status, ..)| status))
     }

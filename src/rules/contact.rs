@@ -4,7 +4,7 @@ use super::facts::{cut, name, requests_of, sender};
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Facts, HeaderName, Method, Uri};
+use crate::sip::{Address, Facts, HeaderName, Method, Uri};
 
 static I17: Meta = Meta {
     code: "I17",
@@ -69,11 +69,12 @@ impl Usable<'_> {
         if !first.is_empty() && first == self.last {
             return false;
         }
-        let usable = message.contacts().any(|contact| !contact.is_star() && Uri::parse(contact.uri).is_some());
-        if usable && message.contacts().nth(1).is_none() {
+        let is_usable = |contact: &Address<'_>| !contact.is_star() && Uri::parse(contact.uri).is_some();
+        let usable = message.contacts().find(is_usable);
+        if usable.is_some_and(|contact| first.as_ptr_range().contains(&contact.uri.as_ptr())) {
             self.last = first;
         }
-        !usable
+        usable.is_none()
     }
 }
 

@@ -28,6 +28,7 @@ impl Rule for Cookie {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T17] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::OLD_BRANCH)
     }

@@ -132,6 +132,7 @@ impl Rule for Oversized {
         static METAS: [&Meta; 1] = [&OVERSIZED];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().largest() > context.knowledge.settings.udp_bytes()
     }

@@ -66,6 +66,7 @@ impl Rule for InDialog {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&B04, &D01, &D02, &D03, &D04] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         !context.view.call.dialogs.is_empty() || context.outline().shows(Trait::STRAY_BYE)
     }

@@ -38,6 +38,7 @@ impl Rule for Forks {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I14, &I15] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::SEVERAL_TAGS)
     }

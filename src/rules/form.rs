@@ -42,6 +42,7 @@ impl Rule for Form {
         static METAS: [&Meta; 2] = [&LENGTH, &MALFORMED];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().has(Facts::CUT | Facts::MALFORMED)
     }

@@ -41,6 +41,7 @@ impl Rule for Forwarding {
         static METAS: [&Meta; 2] = [&REQUEST, &RESPONSE];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::FORWARDED) && context.outline().shows(Trait::UNFINISHED)
     }

@@ -27,6 +27,7 @@ impl Rule for DeclinedFork {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P13] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().worst() >= 600
     }

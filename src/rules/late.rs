@@ -36,6 +36,7 @@ impl Rule for FirstResponseLate {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T02] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Invite])
     }
@@ -81,6 +82,7 @@ impl Rule for InviteNeverEnds {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T03] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::UNFINISHED) && context.outline().of_method(&[Method::Invite])
     }

@@ -38,6 +38,7 @@ impl Rule for NonInvite {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T09, &T10] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::PROVISIONAL) || context.outline().answered(&[408])
     }

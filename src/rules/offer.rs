@@ -34,6 +34,7 @@ impl Rule for OfferAnswer {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I11, &I12] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::BODILESS)
     }

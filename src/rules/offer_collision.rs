@@ -26,6 +26,7 @@ impl Rule for OfferCollision {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&X10] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Update])
     }

@@ -42,6 +42,7 @@ impl Rule for Keepalive {
         static METAS: [&Meta; 2] = [&UNANSWERED, &REFUSED];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Options])
     }

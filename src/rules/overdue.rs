@@ -40,6 +40,7 @@ impl Rule for Overdue {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T11, &T20] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::RESENT) || context.view.call.end.since(context.view.call.start) > TIMEOUT
     }

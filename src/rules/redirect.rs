@@ -51,6 +51,7 @@ impl Rule for Redirection {
         static METAS: [&Meta; 3] = [&NOT_FOLLOWED, &NO_CONTACT, &LOOP];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().worst() >= 300
     }

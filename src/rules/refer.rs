@@ -30,6 +30,7 @@ impl Rule for TransferResult {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&X13] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Refer])
     }

@@ -41,6 +41,7 @@ impl Rule for Outcomes {
         static METAS: [&Meta; 2] = [&REFUSED, &SLOW];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().worst() >= 400 || context.outline().of_method(&[Method::Invite])
     }

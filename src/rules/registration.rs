@@ -94,6 +94,7 @@ impl Rule for Registration {
         static METAS: [&Meta; 6] = [&UNANSWERED, &TOO_BRIEF, &NOT_CONFIRMED, &STAR, &CSEQ, &STILL_LISTED];
         &METAS
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Register])
     }

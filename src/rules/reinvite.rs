@@ -66,6 +66,7 @@ impl Rule for ReInvite {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&D08, &D09, &D10, &D11] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::REINVITE) || context.outline().of_method(&[Method::Update])
     }

@@ -29,6 +29,7 @@ impl Rule for PrackMissing {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&X01] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().has(Facts::RSEQ)
     }

@@ -59,6 +59,7 @@ impl Rule for ReliableUse {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&RACK, &ORDER, &MISUSE, &TOO_EARLY] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().has(Facts::RSEQ | Facts::RACK | Facts::REQUIRE)
     }

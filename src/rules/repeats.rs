@@ -56,6 +56,7 @@ impl Rule for Repeats {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T05, &T06, &T07, &T08] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::RESENT)
     }

@@ -61,6 +61,7 @@ impl Rule for Responses {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T12, &T13, &T14, &I10, &I13] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         let strange = Trait::HEADLESS | Trait::AFTER_FINAL | Trait::ANSWERED_ACK | Trait::UNTAGGED;
         context.outline().shows(strange)

@@ -32,6 +32,7 @@ impl Rule for Ringing {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I18, &I19] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         let (long, slow) = (context.knowledge.settings.ringing(), context.knowledge.settings.silence());
         let view = context.view;

@@ -41,6 +41,7 @@ impl Rule for RouteSet {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&D05, &D06] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().has(Facts::RECORD_ROUTE)
     }

@@ -49,6 +49,7 @@ impl Rule for SessionTimer {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&NO_REFRESH, &NO_BYE, &TOO_SMALL] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         let timed = || context.outline().has(Facts::SESSION_EXPIRES) && may_have_run_out(context.view);
         context.view.call.kind == Kind::Call && (context.outline().answered(&[422]) || timed())

@@ -34,8 +34,17 @@ impl Rule for StrayForwarded {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P14] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
-        context.outline().shows(Trait::FORWARDED)
+        let view = context.view;
+        // Before this nothing is over.
+        let long = |t: &Transaction| {
+            let least = if t.method == Method::Invite { TIMEOUT } else { TIMER_K };
+            let ends = t.messages.first().zip(t.messages.last());
+            t.upstream.is_some()
+                && ends.is_some_and(|(first, last)| time(view, *last).since(time(view, *first)) > least)
+        };
+        context.outline().shows(Trait::FORWARDED) && view.call.transactions.iter().any(long)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

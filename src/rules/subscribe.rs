@@ -34,6 +34,7 @@ impl Rule for Subscriptions {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&X11, &X12] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().of_method(&[Method::Subscribe, Method::Notify])
     }

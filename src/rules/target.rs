@@ -28,6 +28,7 @@ impl Rule for RemoteTarget {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&D07] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::MOVED)
     }

@@ -66,6 +66,7 @@ impl Rule for Unanswered {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T01, &T04, &B01, &C01, &X02] }
     }
+
     fn concerns(&self, context: Context<'_>) -> bool {
         context.outline().shows(Trait::UNFINISHED) || context.outline().of_method(&[Method::Prack])
     }

@@ -46,6 +46,12 @@ impl Facts {
     pub const DIVERSION: Self = Self::of(HeaderName::Diversion);
     /// Has Join.
     pub const JOIN: Self = Self::of(HeaderName::Join);
+    /// Has more than one Contact field.
+    pub(super) const CONTACTS: Self = Self(1 << 57);
+    /// Has more than one field of Route and Record-Route.
+    pub(super) const ROUTES: Self = Self(1 << 58);
+    /// Has more than one field of credentials and challenges.
+    pub(super) const AUTHS: Self = Self(1 << 59);
     /// Has a body that is, or as multipart contains, `application/sdp`.
     pub const SDP: Self = Self(1 << 60);
     /// The bytes end before the header section or before Content-Length says.
@@ -57,7 +63,7 @@ impl Facts {
 
     /// The fact that a header of that name is there, readable or not; nothing for [`HeaderName::Other`].
     pub(super) const fn of(name: HeaderName) -> Self {
-        const { assert!((HeaderName::Other as u32) < 60, "the other facts need these bits") };
+        const { assert!((HeaderName::Other as u32) < 57, "the other facts need these bits") };
         match name {
             HeaderName::Other => Self(0),
             known => Self(1 << known as u32),

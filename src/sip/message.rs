@@ -5,6 +5,7 @@ use super::grammar::Commas;
 use super::header::{Fields, Headers, Values};
 use super::reading::Parts;
 use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
+use crate::base::limits::HEADERS_PER_MESSAGE;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -145,17 +146,25 @@ impl Message {
 
     /// The header fields in order, also those that cannot be read.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(Fields::new(&self.raw, self.parts.headers as usize))
+        Headers::new(Fields::new(&self.raw, self.parts.headers as usize), HEADERS_PER_MESSAGE)
     }
 
     /// Every value of that header, comma lists not split.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
-        if self.lacks(Facts::of(name)) { Values::none(name) } else { Values::new(self.fields_for(name), name) }
+        if self.lacks(Facts::of(name)) {
+            return Values::none(name);
+        }
+        let (fields, room) = self.fields_for(name);
+        Values::new(fields, room, name)
     }
 
-    /// The header fields, from where the first one of that name may stand.
-    fn fields_for(&self, name: HeaderName) -> Fields<'_> {
-        Fields::new(&self.raw, self.parts.marks.of(name).unwrap_or(self.parts.headers as usize))
+    /// The header fields, from where the first one of that name may stand, and how many of them to look at.
+    fn fields_for(&self, name: HeaderName) -> (Fields<'_>, usize) {
+        let (at, room) = match self.parts.marks.of(name, self.parts.facts) {
+            Some((at, only)) => (at, if only { 1 } else { HEADERS_PER_MESSAGE }),
+            None => (self.parts.headers as usize, HEADERS_PER_MESSAGE),
+        };
+        (Fields::new(&self.raw, at), room)
     }
 
     /// Whether none of these headers is there. Headers of cut messages may be, though no fact says so.
@@ -171,6 +180,16 @@ impl Message {
     /// The readable Via values, comma lists split, top one first.
     pub fn vias(&self) -> impl Iterator<Item = Via<'_>> {
         self.values(HeaderName::Via).flat_map(Commas::new).filter_map(Via::parse)
+    }
+
+    /// The first readable Via value.
+    pub fn top_via(&self) -> Option<Via<'_>> {
+        let first = self.header(HeaderName::Via)?;
+        if self.parts.sent_by.is_empty() {
+            return self.vias().next();
+        }
+        // It was readable when the message was read.
+        Via::parse_usual(first).or_else(|| Commas::new(first).next().and_then(Via::parse))
     }
 
     /// The second readable Via value: of whoever sent the request to the element that the top one names.
@@ -223,8 +242,11 @@ impl Message {
     /// to look for when both are `lacking`.
     fn either(&self, lacking: bool, server: HeaderName, proxy: HeaderName) -> impl Iterator<Item = (&[u8], bool)> {
         let wanted = move |name: HeaderName| name == server || name == proxy;
-        let headers = (!lacking).then(|| Headers::new(self.fields_for(server))).into_iter().flatten();
-        headers.filter(move |h| wanted(h.name)).map(move |h| (h.value, h.name == proxy))
+        let headers = (!lacking).then(|| {
+            let (fields, room) = self.fields_for(server);
+            Headers::new(fields, room)
+        });
+        headers.into_iter().flatten().filter(move |h| wanted(h.name)).map(move |h| (h.value, h.name == proxy))
     }
 
     /// The first session description of the body.

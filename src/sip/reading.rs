@@ -37,7 +37,7 @@ impl Span {
     }
 }
 
-/// Where the first line of some headers that rules and dialogs go by begins, so that looking for them need not walk
+/// Where the first field of some headers that rules and dialogs go by begins, so that looking for them need not walk
 /// there. They lie within the first 64 KiB and [`Marks::FIELDS`] fields; 0 is unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Marks {
@@ -52,27 +52,34 @@ impl Marks {
     /// Messages with more header fields have no marks: how many of them are looked at counts from the first.
     const FIELDS: usize = 256;
 
-    fn slot(&mut self, name: HeaderName) -> Option<&mut u16> {
+    /// The mark of a header, and the fact that there are several fields of that mark.
+    fn slot(&mut self, name: HeaderName) -> Option<(&mut u16, Facts)> {
         match name {
-            HeaderName::Contact => Some(&mut self.contact),
-            HeaderName::Route | HeaderName::RecordRoute => Some(&mut self.route),
+            HeaderName::Contact => Some((&mut self.contact, Facts::CONTACTS)),
+            HeaderName::Route | HeaderName::RecordRoute => Some((&mut self.route, Facts::ROUTES)),
             HeaderName::Authorization
             | HeaderName::ProxyAuthorization
             | HeaderName::WwwAuthenticate
-            | HeaderName::ProxyAuthenticate => Some(&mut self.auth),
+            | HeaderName::ProxyAuthenticate => Some((&mut self.auth, Facts::AUTHS)),
             _ => None,
         }
     }
 
-    fn note(&mut self, name: HeaderName, at: usize) {
-        if let Some(slot) = self.slot(name).filter(|slot| **slot == 0) {
-            *slot = u16::try_from(at).unwrap_or(0);
+    /// Notes a field; gives the fact that it is not the first, if so.
+    fn note(&mut self, name: HeaderName, at: usize) -> Facts {
+        match self.slot(name) {
+            Some((slot, _)) if *slot == 0 => *slot = u16::try_from(at).unwrap_or(0),
+            Some((_, several)) => return several,
+            None => {}
         }
+        Facts::NONE
     }
 
-    /// Where the walk for headers of that name may begin.
-    pub(super) fn of(mut self, name: HeaderName) -> Option<usize> {
-        self.slot(name).map(|at| usize::from(*at)).filter(|at| *at > 0)
+    /// Where the walk for headers of that name may begin, and whether it ends with the field there unless `facts`, those
+    /// of the message, say that there are more.
+    pub(super) fn of(mut self, name: HeaderName, facts: Facts) -> Option<(usize, bool)> {
+        let (at, several) = self.slot(name).filter(|(at, _)| **at > 0)?;
+        Some((usize::from(*at), !facts.intersects(several | Facts::CUT)))
     }
 }
 
@@ -222,14 +229,14 @@ impl<'a> Reading<'a> {
                 && let Some((field, len)) = read(fields.rest())
             {
                 if let Hot::Other(name, _) = field {
-                    self.parts.marks.note(name, fields.at());
+                    self.parts.facts |= self.parts.marks.note(name, fields.at());
                 }
                 fields.pass(len);
                 self.hot(field);
             } else if let Some(field) = fields.next() {
                 if room > 0 && !fields.is_cut() {
                     let name = HeaderName::from_bytes(field.name);
-                    self.parts.marks.note(name, field.at);
+                    self.parts.facts |= self.parts.marks.note(name, field.at);
                     self.note(name, field.value);
                 }
             } else {

@@ -1,6 +1,7 @@
 //! Via values (RFC 3261 20.42).
 
 use super::grammar::{Params, Parsed, around, decimal, is_lws, is_token, split_top, sws, token, trim};
+use super::hot::{number, until};
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_till1};
@@ -40,34 +41,33 @@ impl<'a> Via<'a> {
     }
 
     /// Reads a value as nearly every sender writes it: no white space but before the host, no list, quotes or brackets.
-    fn parse_usual(value: &'a [u8]) -> Option<Self> {
+    #[inline]
+    pub(super) fn parse_usual(value: &'a [u8]) -> Option<Self> {
         let rest = value.strip_prefix(b"SIP/2.0/")?;
         let space = rest.iter().position(|byte| !is_token(*byte)).filter(|len| *len > 0)?;
-        let (transport, sent) = (&rest[..space], rest[space..].strip_prefix(b" ")?);
-        let strange = |byte: &u8| is_lws(*byte) || matches!(byte, b',' | b'"' | b'<' | b'[');
-        let end = sent.iter().position(|byte| *byte == b';' || strange(byte)).unwrap_or(sent.len());
-        let (sent_by, params) = sent.split_at(end);
-        let (host, port) = match sent_by.iter().position(|byte| *byte == b':') {
-            Some(colon) => (&sent_by[..colon], Some(port_number(&sent_by[colon + 1..])?)),
-            None => (sent_by, None),
+        let transport = &rest[..space];
+        let sent = rest[space..].strip_prefix(b" ")?;
+        let host_end = until::<b'!', _>(sent, 0, [b':', b';', b',', b'[', b'<', b'"']);
+        let host = sent.get(..host_end).filter(|host| !host.is_empty())?;
+        let (port, mut at) = match sent.get(host_end) {
+            Some(b':') => {
+                let (port, end) = number(sent, host_end + 1)?;
+                (Some(u16::try_from(port).ok()?), end)
+            }
+            _ => (None, host_end),
         };
-        let params = match params {
-            [] => params,
-            [b';', params @ ..] => params,
-            _ => return None,
-        };
-        if host.is_empty() || params.iter().any(strange) {
-            return None;
+        let mut via = Self { transport, host, port, sent_by: &sent[..at], ..Self::default() };
+        via.params = sent.get(at + 1..).unwrap_or_default();
+        while sent.get(at) == Some(&b';') {
+            let end = until::<b'!', _>(sent, at + 1, [b';', b',', b'"', b'<']);
+            let param = sent.get(at + 1..end)?;
+            match param.iter().position(|byte| *byte == b'=') {
+                Some(equals) => via.note(&param[..equals], Some(&param[equals + 1..])),
+                None => via.note(param, None),
+            }
+            at = end;
         }
-        let mut via = Self { transport, host, port, sent_by, params, ..Self::default() };
-        for param in params.split(|byte| *byte == b';').filter(|param| !param.is_empty()) {
-            let (name, value) = match param.iter().position(|byte| *byte == b'=') {
-                Some(at) => (&param[..at], Some(&param[at + 1..])),
-                None => (param, None),
-            };
-            via.note(name, value);
-        }
-        Some(via)
+        (at == sent.len()).then_some(via)
     }
 
     /// Reads any value, by the grammar.
