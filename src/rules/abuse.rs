@@ -9,10 +9,10 @@ use super::{CaptureContext, Finding, Meta, Rule, Severity};
 use crate::analysis::{Analysis, CallView};
 use crate::base::Timestamp;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Facts, HeaderName, Message, Method};
+use crate::sip::{Credentials, Facts, HeaderName, Message, Method};
 use foldhash::fast::RandomState;
 use memchr::memmem::Finder;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -93,6 +93,9 @@ impl Rule for Abuse {
 
     fn capture(&self, context: CaptureContext<'_>, findings: &mut Vec<Finding>) {
         let sources = sources(context.analysis);
+        let mut sources: Vec<(IpAddr, &Source<'_>)> =
+            sources.iter().map(|(address, source)| (*address, source)).collect();
+        sources.sort_unstable_by_key(|(address, _)| *address);
         for (address, source) in &sources {
             findings.extend(source.scanner(*address));
             findings.extend(source.guessing(*address));
@@ -119,13 +122,15 @@ struct Source<'a> {
     refused_frames: Vec<u32>,
     burst: bool,
     accepted: usize,
+    /// Requests that were accepted before any credentials were refused: nobody asks whether they had some until then.
+    unread: Vec<&'a Message>,
     /// A user whose credentials were accepted after some of his were refused.
     guessed: Option<(&'a [u8], u32)>,
     /// New requests by second.
     rate: HashMap<i64, u32, RandomState>,
 }
 
-fn sources(analysis: &Analysis) -> BTreeMap<IpAddr, Source<'_>> {
+fn sources(analysis: &Analysis) -> HashMap<IpAddr, Source<'_>, RandomState> {
     let mut sources: HashMap<IpAddr, Source<'_>, RandomState> = HashMap::default();
     let mut scanners = Scanners::new();
     for view in analysis.views() {
@@ -141,7 +146,7 @@ fn sources(analysis: &Analysis) -> BTreeMap<IpAddr, Source<'_>> {
             }
         }
     }
-    sources.into_iter().collect()
+    sources
 }
 
 impl<'a> Source<'a> {
@@ -173,7 +178,12 @@ impl<'a> Source<'a> {
     }
 
     fn note_credentials(&mut self, view: CallView<'a>, transaction: &Transaction, request: MessageNo, status: u16) {
-        let Some(sent) = view.sip(request).credentials().find(|c| !c.response.is_empty()) else {
+        let message = view.sip(request);
+        if (200..300).contains(&status) && self.refusals == 0 {
+            self.unread.push(message);
+            return;
+        }
+        let Some(sent) = credentials(message) else {
             return;
         };
         let frame = view.frame(request);
@@ -187,6 +197,8 @@ impl<'a> Source<'a> {
             }
             401 | 403 | 407 if !stale => {
                 self.refusals += 1;
+                let unread = std::mem::take(&mut self.unread);
+                self.accepted += unread.into_iter().filter(|message| credentials(message).is_some()).count();
                 remember(&mut self.refused_users, sent.username);
                 if self.refused_frames.len() < REMEMBERED {
                     self.refused_frames.push(frame);
@@ -265,10 +277,9 @@ impl<'a> Source<'a> {
 }
 
 /// K03: the busiest source, when nobody else comes near it.
-fn flood(sources: &BTreeMap<IpAddr, Source<'_>>) -> Option<Finding> {
+fn flood(sources: &[(IpAddr, &Source<'_>)]) -> Option<Finding> {
     let (address, busiest) = sources.iter().max_by_key(|(_, source)| source.peak())?;
-    let next =
-        sources.iter().filter(|(other, _)| *other != address).map(|(_, source)| source.peak()).max().unwrap_or(0);
+    let next = sources.iter().filter(|(other, _)| other != address).map(|(_, source)| source.peak()).max().unwrap_or(0);
     let peak = busiest.peak();
     let in_vain = busiest.unsuccessful * 10 >= busiest.requests * 9;
     if peak < FLOOD_RATE || peak < next.saturating_mul(FAR_ABOVE) || !in_vain {
@@ -284,6 +295,11 @@ fn flood(sources: &BTreeMap<IpAddr, Source<'_>>) -> Option<Finding> {
          answered late or with 503 at that time."
     );
     Some(Finding::new(&FLOOD, Vec::new(), summary, detail).frames(frames_of(busiest.frames.iter().copied())))
+}
+
+/// What a client computed for a challenge.
+fn credentials(message: &Message) -> Option<Credentials<'_>> {
+    message.credentials().find(|sent| !sent.response.is_empty())
 }
 
 /// "1 user", "7 users".

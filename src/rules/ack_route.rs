@@ -121,7 +121,8 @@ fn follows<'a>(request: &Message, mut route: impl Iterator<Item = &'a [u8]>) -> 
 }
 
 pub(super) fn is_loose(uri: &[u8]) -> bool {
-    Uri::parse(uri).is_none_or(|uri| uri.param("lr").is_some())
+    let is_usual = || uri.ends_with(b";lr") && !uri.contains(&b'?');
+    is_usual() || Uri::parse(uri).is_none_or(|uri| uri.param("lr").is_some())
 }
 
 /// Whether both URIs have the same user, host and port; parameters aside.

@@ -239,7 +239,9 @@ impl<'a> Story<'a> {
         use crate::sip::HeaderName::{Authorization, ProxyAuthorization};
         let message = self.view.sip(attempt.request);
         let mut values = message.values(Authorization).chain(message.values(ProxyAuthorization));
-        values.any(|value| value.windows(5).any(|w| w.eq_ignore_ascii_case(b"auts=")))
+        let ends =
+            |value: &[u8], at: usize| value[..at].last_chunk::<4>().is_some_and(|w| w.eq_ignore_ascii_case(b"auts"));
+        values.any(|value| memchr::memchr_iter(b'=', value).any(|at| ends(value, at)))
     }
 
     /// "sip:bob@example.com could not register at 192.0.2.1".

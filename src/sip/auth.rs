@@ -212,24 +212,22 @@ enum Name {
 
 impl Name {
     fn of(name: &[u8]) -> Self {
-        const NAMES: [(&str, Name); 12] = [
-            ("username", Name::Username),
-            ("realm", Name::Realm),
-            ("nonce", Name::Nonce),
-            ("uri", Name::Uri),
-            ("response", Name::Response),
-            ("algorithm", Name::Algorithm),
-            ("qop", Name::Qop),
-            ("nc", Name::Nc),
-            ("cnonce", Name::Cnonce),
-            ("opaque", Name::Opaque),
-            ("stale", Name::Stale),
-            ("userhash", Name::UserHash),
-        ];
-        NAMES
-            .iter()
-            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
-            .map_or(Self::Other, |(_, name)| *name)
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is(b"nc") => Self::Nc,
+            3 if is(b"uri") => Self::Uri,
+            3 if is(b"qop") => Self::Qop,
+            5 if is(b"realm") => Self::Realm,
+            5 if is(b"nonce") => Self::Nonce,
+            5 if is(b"stale") => Self::Stale,
+            6 if is(b"cnonce") => Self::Cnonce,
+            6 if is(b"opaque") => Self::Opaque,
+            8 if is(b"response") => Self::Response,
+            8 if is(b"username") => Self::Username,
+            8 if is(b"userhash") => Self::UserHash,
+            9 if is(b"algorithm") => Self::Algorithm,
+            _ => Self::Other,
+        }
     }
 }
 

@@ -44,8 +44,12 @@ impl Facts {
     pub const SESSION_EXPIRES: Self = Self::of(HeaderName::SessionExpires);
     /// Has Diversion.
     pub const DIVERSION: Self = Self::of(HeaderName::Diversion);
+    /// Has History-Info.
+    pub const HISTORY_INFO: Self = Self::of(HeaderName::HistoryInfo);
     /// Has Join.
     pub const JOIN: Self = Self::of(HeaderName::Join);
+    /// All of its body is `application/sdp`.
+    pub(super) const ALL_SDP: Self = Self(1 << 56);
     /// Has more than one Contact field.
     pub(super) const CONTACTS: Self = Self(1 << 57);
     /// Has more than one field of Route and Record-Route.
@@ -63,7 +67,7 @@ impl Facts {
 
     /// The fact that a header of that name is there, readable or not; nothing for [`HeaderName::Other`].
     pub(super) const fn of(name: HeaderName) -> Self {
-        const { assert!((HeaderName::Other as u32) < 57, "the other facts need these bits") };
+        const { assert!((HeaderName::Other as u32) < 56, "the other facts need these bits") };
         match name {
             HeaderName::Other => Self(0),
             known => Self(1 << known as u32),

@@ -184,12 +184,9 @@ impl Message {
 
     /// The first readable Via value.
     pub fn top_via(&self) -> Option<Via<'_>> {
-        let first = self.header(HeaderName::Via)?;
-        if self.parts.sent_by.is_empty() {
-            return self.vias().next();
-        }
-        // It was readable when the message was read.
-        Via::parse_usual(first).or_else(|| Commas::new(first).next().and_then(Via::parse))
+        let sent_by = self.parts.sent_by;
+        let usual = if sent_by.is_empty() { None } else { Via::in_line(&self.raw, sent_by.at as usize) };
+        usual.or_else(|| self.vias().next())
     }
 
     /// The second readable Via value: of whoever sent the request to the element that the top one names.
@@ -251,9 +248,21 @@ impl Message {
 
     /// The first session description of the body.
     pub fn sdp(&self) -> Option<Sdp<'_>> {
+        self.sdp_part().map(Sdp::parse)
+    }
+
+    /// As [`Message::sdp`], as far as it says where media goes: without encodings and other attributes.
+    pub fn media(&self) -> Option<Sdp<'_>> {
+        self.sdp_part().map(Sdp::parse_media)
+    }
+
+    fn sdp_part(&self) -> Option<&[u8]> {
+        if self.has(Facts::ALL_SDP) {
+            return Some(self.body());
+        }
         self.has(Facts::SDP).then(|| {
             let content_type = self.header(HeaderName::ContentType).unwrap_or_default();
-            Sdp::parse(sdp_part(content_type, self.body()).unwrap_or_default())
+            sdp_part(content_type, self.body()).unwrap_or_default()
         })
     }
 
@@ -504,6 +513,25 @@ mod tests {
         let message = parse("BYE sip:x SIP/2.0\r\nProxy-Authorization: Digest username=\"u\"\r\n\r\n");
         assert!(message.has(Facts::PROXY_AUTHORIZATION));
         assert_eq!(message.credentials().next().map(|c| (c.proxy, text(c.username))), Some((true, "u".to_owned())));
+    }
+
+    #[test]
+    fn the_top_via_is_the_first_that_can_be_read() {
+        let usual = "Via: SIP/2.0/TCP client.atlanta.example.com:5060;branch=z9hG4bK74bf9";
+        assert!(INVITE.contains(usual));
+        for line in [
+            usual,
+            "v:SIP/2.0/UDP 192.0.2.1",
+            "Via: SIP/2.0/UDP 192.0.2.1:5060 ;rport",
+            "Via: SIP/2.0/UDP 192.0.2.1;rport\r\n ;branch=1",
+            "Via: SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b;branch=2",
+            "Via: SIP/2.0/UDP\tc;maddr=\"d\"",
+            "Via: x\r\nVia: SIP/2.0/UDP e",
+        ] {
+            let message = parse(INVITE.replace(usual, line));
+            assert_eq!(message.top_via(), message.vias().next(), "{line}");
+            assert!(message.top_via().is_some(), "{line}");
+        }
     }
 
     #[test]

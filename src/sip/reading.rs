@@ -392,8 +392,11 @@ impl<'a> Reading<'a> {
         }
         let body = &present[..length.min(present.len())];
         self.parts.body = Span::of(self.raw, body);
-        if sdp_part(self.content_type, body).is_some() {
+        if let Some(sdp) = sdp_part(self.content_type, body) {
             self.parts.facts |= Facts::SDP;
+            if sdp.len() == body.len() {
+                self.parts.facts |= Facts::ALL_SDP;
+            }
         }
         let parts = &self.parts;
         if parts.via_count == 0

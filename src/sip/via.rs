@@ -41,23 +41,37 @@ impl<'a> Via<'a> {
     }
 
     /// Reads a value as nearly every sender writes it: no white space but before the host, no list, quotes or brackets.
-    #[inline]
-    pub(super) fn parse_usual(value: &'a [u8]) -> Option<Self> {
+    fn parse_usual(value: &'a [u8]) -> Option<Self> {
         let rest = value.strip_prefix(b"SIP/2.0/")?;
         let space = rest.iter().position(|byte| !is_token(*byte)).filter(|len| *len > 0)?;
-        let transport = &rest[..space];
         let sent = rest[space..].strip_prefix(b" ")?;
+        let (via, end) = Self::sent(&rest[..space], sent)?;
+        (end == sent.len()).then_some(via)
+    }
+
+    /// Reads a value as [`Via::parse_usual`] does, where it is known that the sent-by begins at `at` in the message `raw`.
+    pub(super) fn in_line(raw: &'a [u8], at: usize) -> Option<Self> {
+        let (before, sent) = raw.split_at_checked(at)?;
+        let before = before.strip_suffix(b" ")?;
+        let transport = before.len() - before.iter().rev().position(|byte| !is_token(*byte)).filter(|len| *len > 0)?;
+        let (before, transport) = before.split_at(transport);
+        let (via, end) = Self::sent(transport, sent).filter(|_| before.ends_with(b"SIP/2.0/"))?;
+        matches!(sent.get(end..)?, [b'\r', b'\n', next, ..] if !is_lws(*next) || *next == b'\r').then_some(via)
+    }
+
+    /// Reads sent-by and parameters, up to where something stands that is unusual, or no part of them.
+    fn sent(transport: &'a [u8], sent: &'a [u8]) -> Option<(Self, usize)> {
         let host_end = until::<b'!', _>(sent, 0, [b':', b';', b',', b'[', b'<', b'"']);
         let host = sent.get(..host_end).filter(|host| !host.is_empty())?;
-        let (port, mut at) = match sent.get(host_end) {
+        let (port, sent_by_end) = match sent.get(host_end) {
             Some(b':') => {
                 let (port, end) = number(sent, host_end + 1)?;
                 (Some(u16::try_from(port).ok()?), end)
             }
             _ => (None, host_end),
         };
-        let mut via = Self { transport, host, port, sent_by: &sent[..at], ..Self::default() };
-        via.params = sent.get(at + 1..).unwrap_or_default();
+        let mut via = Self { transport, host, port, sent_by: &sent[..sent_by_end], ..Self::default() };
+        let mut at = sent_by_end;
         while sent.get(at) == Some(&b';') {
             let end = until::<b'!', _>(sent, at + 1, [b';', b',', b'"', b'<']);
             let param = sent.get(at + 1..end)?;
@@ -67,7 +81,8 @@ impl<'a> Via<'a> {
             }
             at = end;
         }
-        (at == sent.len()).then_some(via)
+        via.params = sent.get(sent_by_end + 1..at).unwrap_or_default();
+        Some((via, at))
     }
 
     /// Reads any value, by the grammar.
