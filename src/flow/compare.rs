@@ -150,8 +150,9 @@ impl<'a> Matcher<'a> {
         fitting
     }
 
-    /// Of the special flows `numbers`, those that say most first, the one that says most of the call and is near to it: on no hop more than one
-    /// message further away than the `nearest` flow of RFC 3665 is there. Then the cheapest one, near or not.
+    /// Of the special flows `numbers`, those that say most first, the one that says most of the call and is near to it: on
+    /// no hop more than one message further away than the `nearest` flow of RFC 3665 is there. Then the cheapest one, near
+    /// or not.
     fn special(
         &mut self,
         numbers: &[usize],

@@ -84,7 +84,7 @@ impl Rule for InviteNeverEnds {
     }
 
     fn concerns(&self, context: Context<'_>) -> bool {
-        context.outline().shows(Trait::UNFINISHED) && context.outline().of_method(&[Method::Invite])
+        context.outline().shows(Trait::UNFINISHED | Trait::HEADLESS) && context.outline().of_method(&[Method::Invite])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

@@ -3,7 +3,7 @@
 //! A healthy call has next to nothing that a rule asks for here: no message came twice, nothing was refused, all was
 //! answered.
 
-use super::facts::success;
+use super::facts::{success, time};
 use crate::analysis::CallView;
 use crate::base::{Idx, Transport};
 use crate::session::{CopyKind, Dialog, MessageNo, Side, Transaction};
@@ -47,7 +47,7 @@ impl Trait {
     pub(super) const BODILESS: Self = Self(1 << 14);
     /// Several To tags in the responses to INVITEs that may be one.
     pub(super) const SEVERAL_TAGS: Self = Self(1 << 15);
-    /// A 2xx to an INVITE whose ACK is not seen at once.
+    /// A 2xx to an INVITE whose ACK is not seen at once, behind it.
     pub(super) const UNACKED: Self = Self(1 << 16);
     /// A side of a dialog changed its Contact.
     pub(super) const MOVED: Self = Self(1 << 17);
@@ -101,8 +101,12 @@ impl Outline {
         let mut outline = Self { facts: Facts::NONE, ..Self::default() };
         let seen = &view.analysis.seen;
         for (at, placed) in view.call.messages.iter().enumerate() {
-            let message = &seen[placed.seen.at()].message;
+            let seen = &seen[placed.seen.at()];
+            let message = &seen.message;
             outline.facts |= message.facts();
+            if seen.connection.transport == Transport::Udp {
+                outline.traits |= Trait::UDP;
+            }
             match placed.copy {
                 Some(copy) if copy.kind == CopyKind::Retransmission => outline.traits |= Trait::RESENT,
                 _ => {}
@@ -214,7 +218,6 @@ impl Outline {
             self.traits |= Trait::FORWARDED;
         }
         if t.connection.transport == Transport::Udp {
-            self.traits |= Trait::UDP;
             self.largest = self.largest.max(t.request.map_or(0, |no| view.sip(no).raw().len()));
         }
         match t.method {
@@ -262,12 +265,15 @@ impl Outline {
             self.traits |= Trait::LOOSE_ACK;
             return;
         };
+        let in_time = time(view, answer) <= time(view, request);
         let (ack, answer) = (view.sip(request), view.sip(answer));
         let same_call = ack.cseq_number() == answer.cseq_number()
             && ack.from_tag() == answer.from_tag()
             && ack.call_id() == answer.call_id();
         if !same_call {
             self.traits |= Trait::LOOSE_ACK;
+        } else if !in_time {
+            self.traits |= Trait::UNACKED;
         } else if ack.to_tag() == answer.to_tag() {
             invites.acknowledged(at);
         }

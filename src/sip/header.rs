@@ -244,13 +244,13 @@ impl<'a> Iterator for Values<'a> {
         let initials = INITIALS[self.name as usize];
         while self.room > 0 {
             self.room -= 1;
-            if self.fields.pass_over(|first| initials >> (first & 31) & 1 == 0) {
-                continue;
-            }
             let (at, line) = self.fields.line()?;
-            let field = Field::new(at, line);
-            if HeaderName::from_bytes(field.name) == self.name {
-                return Some(field.value);
+            let may_be = line.first().is_some_and(|first| initials >> (first & 31) & 1 == 1);
+            if may_be {
+                let field = Field::new(at, line);
+                if HeaderName::from_bytes(field.name) == self.name {
+                    return Some(field.value);
+                }
             }
         }
         None
@@ -320,17 +320,6 @@ impl<'a> Fields<'a> {
         self.at += len;
     }
 
-    /// Passes over the next field if it begins with a letter that `unwanted` says so of.
-    #[inline]
-    fn pass_over(&mut self, unwanted: impl Fn(u8) -> bool) -> bool {
-        let first = self.raw.get(self.at).copied().unwrap_or(0);
-        if !first.is_ascii_alphabetic() || !unwanted(first) {
-            return false;
-        }
-        self.at = self.field_end(self.at);
-        true
-    }
-
     /// The next field, its folded lines included: where it begins and its bytes, at least one.
     #[inline]
     fn line(&mut self) -> Option<(usize, &'a [u8])> {
@@ -338,8 +327,12 @@ impl<'a> Fields<'a> {
         if *self.raw.get(at)? <= b'\r' && self.is_end(at) {
             return None;
         }
-        self.at = self.field_end(at);
-        Some((at, &self.raw[at..self.at]))
+        let mut end = self.line_end(at);
+        while matches!(self.raw.get(end), Some(b' ' | b'\t')) {
+            end = self.line_end(end);
+        }
+        self.at = end;
+        Some((at, &self.raw[at..end]))
     }
 
     /// Whether the header section ends at `at`: with an empty line.
@@ -350,16 +343,6 @@ impl<'a> Fields<'a> {
             _ => None,
         });
         self.body.is_some()
-    }
-
-    /// Where the field that begins at `from` ends, its folded lines included.
-    #[inline]
-    fn field_end(&self, from: usize) -> usize {
-        let mut end = self.line_end(from);
-        while matches!(self.raw.get(end), Some(b' ' | b'\t')) {
-            end = self.line_end(end);
-        }
-        end
     }
 
     /// Where the line that begins at `from` ends, its line feed included.
