@@ -216,10 +216,11 @@ impl<'a> Story<'a> {
 
     /// One INVITE, or one answer to it, names one media address on this hop and another one on that.
     fn relays_media(&self) -> bool {
+        /// CSeq number and both tags.
+        type Spoken<'a> = (u32, &'a [u8], &'a [u8]);
         if self.view.call.hops.len() < 2 {
             return false;
         }
-        type Spoken<'a> = (u32, &'a [u8], &'a [u8]);
         let mut known: SmallVec<[(Spoken<'_>, &Message); 8]> = SmallVec::new();
         let spoken = self.transactions(Method::Invite).flat_map(|t| [t.request, t.final_response]);
         spoken.flatten().any(|no| {
