@@ -4,6 +4,7 @@ use super::align::{Alignment, Blind, EXCHANGE, align, is_forwarded};
 use super::automaton::{Automaton, Leaf};
 use super::catalog::{Catalog, Entry};
 use super::cause::{Absent, Judgement, judge};
+use super::fact::Facts;
 use super::facts::facts;
 use super::matching::{Cause, FlowMatch, Missing, Special, Verdict};
 use super::media::motion;
@@ -63,9 +64,20 @@ struct Reading {
     alignment: Alignment,
 }
 
+/// The flows whose conditions a call fulfils, as positions in the catalog.
+#[derive(Debug)]
+struct Fitting {
+    nearest: Vec<usize>,
+    /// Those that say most first.
+    special: Vec<usize>,
+}
+
 /// Compares calls with the flows of a catalog. Equal shapes are judged once.
 pub struct Matcher<'a> {
     catalog: &'a Catalog,
+    /// What else is to be asked of a call, by its kind and what is known of it.
+    asked: HashMap<(FlowKind, Facts), Facts, RandomState>,
+    fitting: HashMap<(FlowKind, Facts), Arc<Fitting>, RandomState>,
     known: HashMap<Shape, Arc<Reading>, RandomState>,
     /// The shape being looked up; its list is used again and again.
     wanted: Shape,
@@ -74,7 +86,8 @@ pub struct Matcher<'a> {
 impl<'a> Matcher<'a> {
     /// A matcher that knows no shapes yet.
     pub fn new(catalog: &'a Catalog) -> Self {
-        Self { catalog, known: HashMap::default(), wanted: Shape::default() }
+        let (asked, fitting) = (HashMap::default(), HashMap::default());
+        Self { catalog, asked, fitting, known: HashMap::default(), wanted: Shape::default() }
     }
 
     /// Compares one call.
@@ -83,14 +96,10 @@ impl<'a> Matcher<'a> {
         let Some(kind) = FlowKind::of(view.call.kind) else {
             return nothing();
         };
-        let catalog = self.catalog;
         let motion = motion(view);
-        let facts = facts(view, kind, &motion, |known| catalog.asks(kind, known));
-        let fitting = |numbers: Range<usize>| -> Vec<usize> {
-            numbers.filter(|at| catalog.entries[*at].conditions.hold(kind, facts)).collect()
-        };
-        let (nearest, special) = (fitting(catalog.nearest()), fitting(catalog.special()));
-        if nearest.is_empty() && special.is_empty() {
+        let facts = facts(view, kind, &motion, |known| self.asks(kind, known));
+        let fitting = self.fitting(kind, facts);
+        if fitting.nearest.is_empty() && fitting.special.is_empty() {
             return nothing();
         }
         let observed = observe(view, kind, &motion.moved);
@@ -99,9 +108,9 @@ impl<'a> Matcher<'a> {
             return nothing();
         }
         // The first of equals wins: the order of the catalog decides.
-        let nearest = nearest.into_iter().filter_map(|at| self.read_all(at, view, &mut strands));
+        let nearest = fitting.nearest.iter().filter_map(|at| self.read_all(*at, view, &mut strands));
         let nearest = nearest.min_by_key(Read::cost);
-        let (near, cheapest) = self.special(special, view, &mut strands, nearest.as_ref());
+        let (near, cheapest) = self.special(&fitting.special, view, &mut strands, nearest.as_ref());
         match nearest {
             Some(nearest) => {
                 FlowMatch { special: near.map(|read| read.telling(view).into()), ..nearest.telling(view).tell() }
@@ -112,18 +121,47 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Of the special flows `numbers`, the one that says most of the call and is near to it: on no hop more than one
-    /// message further away than the `nearest` flow of RFC 3665 is there. Then the cheapest one, near or not.
+    /// As [`Catalog::asks`].
+    fn asks(&mut self, kind: FlowKind, known: Facts) -> Facts {
+        if let Some(asked) = self.asked.get(&(kind, known)) {
+            return *asked;
+        }
+        let asked = self.catalog.asks(kind, known);
+        if self.asked.len() < SHAPES {
+            self.asked.insert((kind, known), asked);
+        }
+        asked
+    }
+
+    fn fitting(&mut self, kind: FlowKind, facts: Facts) -> Arc<Fitting> {
+        if let Some(fitting) = self.fitting.get(&(kind, facts)) {
+            return Arc::clone(fitting);
+        }
+        let catalog = self.catalog;
+        let fits = |numbers: Range<usize>| -> Vec<usize> {
+            numbers.filter(|at| catalog.entries[*at].conditions.hold(kind, facts)).collect()
+        };
+        let (nearest, mut special) = (fits(catalog.nearest()), fits(catalog.special()));
+        special.sort_by_key(|at| Reverse(catalog.entries[*at].says));
+        let fitting = Arc::new(Fitting { nearest, special });
+        if self.fitting.len() < SHAPES {
+            self.fitting.insert((kind, facts), Arc::clone(&fitting));
+        }
+        fitting
+    }
+
+    /// Of the special flows `numbers`, those that say most first, the one that says most of the call and is near to it: on
+    /// no hop more than one message further away than the `nearest` flow of RFC 3665 is there. Then the cheapest one, near
+    /// or not.
     fn special(
         &mut self,
-        mut numbers: Vec<usize>,
+        numbers: &[usize],
         view: CallView<'_>,
         strands: &mut Strands<'_>,
         nearest: Option<&Read<'a>>,
     ) -> (Option<Read<'a>>, Option<Read<'a>>) {
-        numbers.sort_by_key(|at| Reverse(self.catalog.entries[*at].says));
         let (mut near, mut cheapest): (Option<Read<'a>>, Option<Read<'a>>) = (None, None);
-        for at in numbers {
+        for at in numbers.iter().copied() {
             // Whoever says less comes too late.
             if near.as_ref().is_some_and(|near| near.entry.says > self.catalog.entries[at].says) {
                 break;

@@ -10,11 +10,11 @@ use crate::base::Idx;
 use crate::call::{Outcome, Participant, Role};
 use crate::session::{CopyKind, Dialog, MessageNo, Transaction, timer};
 use crate::sip::{Facts as Has, HeaderName, Message, Method};
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
 
 /// The facts of a call about `kind` that tell the flows of RFC 3665 apart, and those of the rest that `wanted`
 /// asks for once those are known.
-pub(super) fn facts(view: CallView<'_>, kind: FlowKind, motion: &Motion, wanted: impl Fn(Facts) -> Facts) -> Facts {
+pub(super) fn facts(view: CallView<'_>, kind: FlowKind, motion: &Motion, wanted: impl FnOnce(Facts) -> Facts) -> Facts {
     let story = Story { view };
     let mut facts = Facts::default();
     match kind {
@@ -216,10 +216,12 @@ impl<'a> Story<'a> {
 
     /// One INVITE, or one answer to it, names one media address on this hop and another one on that.
     fn relays_media(&self) -> bool {
+        /// CSeq number and both tags.
+        type Spoken<'a> = (u32, &'a [u8], &'a [u8]);
         if self.view.call.hops.len() < 2 {
             return false;
         }
-        let mut known: BTreeMap<(u32, &[u8], &[u8]), &Message> = BTreeMap::new();
+        let mut known: SmallVec<[(Spoken<'_>, &Message); 8]> = SmallVec::new();
         let spoken = self.transactions(Method::Invite).flat_map(|t| [t.request, t.final_response]);
         spoken.flatten().any(|no| {
             let message = self.view.sip(no);
@@ -229,7 +231,7 @@ impl<'a> Story<'a> {
                 return false;
             }
             let key = (message.cseq_number().unwrap_or_default(), message.from_tag(), message.to_tag());
-            if let Some(before) = known.get(&key) {
+            if let Some((_, before)) = known.iter().find(|(other, _)| *other == key) {
                 // Proxies pass bodies on as they are (RFC 3261 16.6), and that is quick to see.
                 let differs = || match (media_address(before), media_address(message)) {
                     (Some(before), Some(now)) => before != now,
@@ -238,7 +240,7 @@ impl<'a> Story<'a> {
                 return before.body() != message.body() && differs();
             }
             if known.len() < TAGS {
-                known.insert(key, message);
+                known.push((key, message));
             }
             false
         })
@@ -298,11 +300,11 @@ pub(super) fn has_credentials(message: &Message) -> bool {
 
 /// Whether a REGISTER removes every binding that it names (RFC 3261 10.2.2).
 pub(super) fn removes_contacts(message: &Message) -> bool {
-    let expires = message.header(HeaderName::Expires).map(<[u8]>::trim_ascii);
+    let expires = || message.header(HeaderName::Expires).map(<[u8]>::trim_ascii);
     let mut contacts = message.contacts().peekable();
     contacts.peek().is_some()
         && contacts.all(|contact| {
-            let at_once = contact.expires().map_or(expires == Some(b"0"), |seconds| seconds == 0);
+            let at_once = contact.expires().map_or_else(|| expires() == Some(b"0"), |seconds| seconds == 0);
             contact.uri == b"*" || at_once
         })
 }

@@ -266,10 +266,13 @@ fn invite(invite: &Message, facts: &mut Facts) {
     facts.set(Fact::Referred, invite.has(Has::REFERRED_BY));
 }
 
-/// Whether the sender is a conference (RFC 4579 5.1). All bytes are searched first: hardly any message says so.
+/// Whether the sender is a conference (RFC 4579 5.1).
 fn names_a_focus(message: &Message) -> bool {
-    let is_focus = |contact: &[u8]| memmem::find(contact, b"isfocus").is_some();
-    is_focus(message.raw()) && message.header(HeaderName::Contact).is_some_and(is_focus)
+    let is_focus = |contact: &[u8]| {
+        let params = memchr(b';', contact).map_or(&[][..], |at| &contact[at..]);
+        !params.is_empty() && memmem::find(params, b"isfocus").is_some()
+    };
+    message.header(HeaderName::Contact).is_some_and(is_focus)
 }
 
 fn expires_at_once(message: &Message) -> bool {
@@ -278,7 +281,9 @@ fn expires_at_once(message: &Message) -> bool {
 
 /// RFC 5806, or RFC 7044 with an entry for each target: the first one is the original.
 fn is_diverted(message: &Message) -> bool {
-    message.has(Has::DIVERSION) || message.addresses(HeaderName::HistoryInfo).nth(1).is_some()
+    message.has(Has::DIVERSION)
+        || message.facts().intersects(Has::HISTORY_INFO | Has::CUT)
+            && message.addresses(HeaderName::HistoryInfo).nth(1).is_some()
 }
 
 /// Whether a Refer-To asks for an INVITE with Replaces (RFC 3891 6.1, RFC 5589 7).
@@ -291,7 +296,7 @@ fn names_a_dialog(refer_to: &[u8]) -> bool {
 fn is_number(uri: &[u8]) -> bool {
     let params = memchr(b';', uri).map_or(&[][..], |at| &uri[at..]);
     uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"tel:"))
-        || memmem::find(params, b";user=phone").is_some()
+        || !params.is_empty() && memmem::find(params, b";user=phone").is_some()
 }
 
 fn carries_isup(message: &Message) -> bool {

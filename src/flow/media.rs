@@ -41,7 +41,7 @@ pub(super) fn media_address(message: &Message) -> Option<MediaAddress> {
 }
 
 fn described(message: &Message) -> Option<Described> {
-    let sdp = message.sdp()?;
+    let sdp = message.media()?;
     let first = sdp.media.first()?;
     let mut live = sdp.media.iter().filter(|media| media.port != 0).peekable();
     let stopped = live.peek().is_some() && live.all(|media| is_stopped(&sdp, media));

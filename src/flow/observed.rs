@@ -17,6 +17,7 @@ use crate::sip::{Facts as Has, Message, Method};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 /// Tokens of one hop that are compared: a registration of a year with a refresh every hour folds to
 /// far less; more than this only floods have.
@@ -161,7 +162,7 @@ impl<'a> Reader<'a> {
     /// Attempts that ended in a failure on a hop where a later attempt followed. Challenges and
     /// redirections are part of flows and stay.
     fn given_up(&self) -> Vec<Idx<Transaction>> {
-        let mut last: BTreeMap<Idx<Hop>, Idx<Transaction>> = BTreeMap::new();
+        let mut last: SmallVec<[Option<Idx<Transaction>>; 8]> = SmallVec::from_elem(None, self.view.call.hops.len());
         let mut given_up = Vec::new();
         for (idx, transaction) in self.view.transactions() {
             let Some(first) = transaction.messages.first() else {
@@ -171,7 +172,7 @@ impl<'a> Reader<'a> {
                 continue;
             }
             let status = self.final_status(idx);
-            let before = last.insert(self.view.call.message(*first).hop, idx);
+            let before = last[self.view.call.message(*first).hop.at()].replace(idx);
             if let Some(before) = before {
                 let failed = self.final_status(before).is_some_and(|status| class(status) == 5);
                 // Of attempts side by side (forks, loops) the one that went on is kept.
@@ -354,7 +355,7 @@ impl<'a> Reader<'a> {
             tokens: Vec::with_capacity(all.len().min(TOKENS)),
             numbers: Vec::with_capacity(all.len().min(TOKENS)),
             folded: Vec::new(),
-            blind: self.blind(hop, sees_dialog || shortcut.is_some()),
+            blind: self.blind(hop, own, sees_dialog || shortcut.is_some()),
             shortcut,
         };
         let mut before: Option<Heard> = None;
@@ -371,16 +372,21 @@ impl<'a> Reader<'a> {
         strand
     }
 
-    fn blind(&self, hop: Idx<Hop>, sees_dialog: bool) -> Blind {
+    fn blind(&self, hop: Idx<Hop>, own: &[Heard], sees_dialog: bool) -> Blind {
         let of = self.view.call.hops[hop.at()];
         let ip =
             |at: Idx<Participant>| self.view.call.participants[at.at()].addresses.first().map(|address| address.ip);
         let (Some(up), Some(down)) = (ip(of.upstream), ip(of.downstream)) else {
             return Blind::default();
         };
+        // What this call shows need not be asked of the whole capture.
+        let shown = |src: IpAddr, dst: IpAddr| {
+            let mut ways = own.iter().map(|(_, no)| self.view.seen(*no).connection);
+            ways.any(|way| way.src.ip == src && way.dst.ip == dst)
+        };
         Blind {
-            down: is_unseen(self.view, up, down),
-            up: is_unseen(self.view, down, up),
+            down: !shown(up, down) && is_unseen(self.view, up, down),
+            up: !shown(down, up) && is_unseen(self.view, down, up),
             dialog: !sees_dialog && !self.is_in_route_set(hop),
         }
     }

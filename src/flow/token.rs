@@ -2,6 +2,7 @@
 
 use super::model::FlowKind;
 use crate::sip::Method;
+use std::hash::{Hash, Hasher};
 
 /// What a message is about: a request as flows tell it apart, or the request that a response answers.
 /// The eight of RFC 3665 come first.
@@ -204,7 +205,7 @@ pub enum Contact {
 }
 
 /// One message on a hop, as flows see it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Token {
     /// The request, or the request that this response answers.
     pub verb: Verb,
@@ -220,6 +221,22 @@ pub struct Token {
     pub answers: bool,
     /// A provisional response after the final one (overtaken on the wire).
     pub late: bool,
+}
+
+impl Token {
+    /// All of it in one word.
+    fn word(self) -> u64 {
+        let flags = [self.down, self.credentials, self.answers, self.late];
+        let flags = flags.iter().fold(0, |all, flag| all << 1 | u64::from(*flag));
+        u64::from(self.status) | (self.verb as u64) << 16 | (self.contact as u64) << 24 | flags << 32
+    }
+}
+
+/// Whole strings of tokens are looked up: one word for each.
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.word());
+    }
 }
 
 /// Outcome class of a status code. Challenges and redirections invite the client to go on and are no

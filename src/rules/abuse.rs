@@ -9,8 +9,10 @@ use super::{CaptureContext, Finding, Meta, Rule, Severity};
 use crate::analysis::{Analysis, CallView};
 use crate::base::Timestamp;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Facts, HeaderName, Message, Method};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use crate::sip::{Credentials, Facts, HeaderName, Message, Method};
+use foldhash::fast::RandomState;
+use memchr::memmem::Finder;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -91,6 +93,9 @@ impl Rule for Abuse {
 
     fn capture(&self, context: CaptureContext<'_>, findings: &mut Vec<Finding>) {
         let sources = sources(context.analysis);
+        let mut sources: Vec<(IpAddr, &Source<'_>)> =
+            sources.iter().map(|(address, source)| (*address, source)).collect();
+        sources.sort_unstable_by_key(|(address, _)| *address);
         for (address, source) in &sources {
             findings.extend(source.scanner(*address));
             findings.extend(source.guessing(*address));
@@ -106,25 +111,28 @@ struct Source<'a> {
     /// 2xx to anything but OPTIONS, or ringing.
     successes: usize,
     unsuccessful: usize,
-    hosts: HashSet<IpAddr>,
-    users: HashSet<&'a [u8]>,
+    hosts: HashSet<IpAddr, RandomState>,
+    users: HashSet<&'a [u8], RandomState>,
     /// What it calls itself, when that is a scanner's name.
     name: Option<String>,
     frames: Vec<u32>,
     refusals: usize,
-    refused_users: HashSet<&'a [u8]>,
+    refused_users: HashSet<&'a [u8], RandomState>,
     refused_at: VecDeque<Timestamp>,
     refused_frames: Vec<u32>,
     burst: bool,
     accepted: usize,
+    /// Requests that were accepted before any credentials were refused: nobody asks whether they had some until then.
+    unread: Vec<&'a Message>,
     /// A user whose credentials were accepted after some of his were refused.
     guessed: Option<(&'a [u8], u32)>,
     /// New requests by second.
-    rate: HashMap<i64, u32>,
+    rate: HashMap<i64, u32, RandomState>,
 }
 
-fn sources(analysis: &Analysis) -> BTreeMap<IpAddr, Source<'_>> {
-    let mut sources: BTreeMap<IpAddr, Source<'_>> = BTreeMap::new();
+fn sources(analysis: &Analysis) -> HashMap<IpAddr, Source<'_>, RandomState> {
+    let mut sources: HashMap<IpAddr, Source<'_>, RandomState> = HashMap::default();
+    let mut scanners = Scanners::new();
     for view in analysis.views() {
         for transaction in &view.call.transactions {
             let Some(request) = transaction.request else {
@@ -134,7 +142,7 @@ fn sources(analysis: &Analysis) -> BTreeMap<IpAddr, Source<'_>> {
             let own = transaction.upstream.is_none() && message.via_count() <= 1;
             if own && message.to_tag().is_empty() && !matches!(transaction.method, Method::Ack | Method::Cancel) {
                 let source = sources.entry(transaction.connection.src.ip).or_default();
-                source.note(view, transaction, request);
+                source.note(view, transaction, request, &mut scanners);
             }
         }
     }
@@ -142,12 +150,12 @@ fn sources(analysis: &Analysis) -> BTreeMap<IpAddr, Source<'_>> {
 }
 
 impl<'a> Source<'a> {
-    fn note(&mut self, view: CallView<'a>, transaction: &Transaction, request: MessageNo) {
+    fn note(&mut self, view: CallView<'a>, transaction: &Transaction, request: MessageNo, scanners: &mut Scanners<'a>) {
         let message = view.sip(request);
         let frame = view.frame(request);
         self.requests += 1;
         if self.requests <= NAMES_LOOKED_AT && self.name.is_none() {
-            self.name = scanner_name(message);
+            self.name = scanners.name(message);
         }
         if self.frames.len() < REMEMBERED {
             self.frames.push(frame);
@@ -170,7 +178,12 @@ impl<'a> Source<'a> {
     }
 
     fn note_credentials(&mut self, view: CallView<'a>, transaction: &Transaction, request: MessageNo, status: u16) {
-        let Some(sent) = view.sip(request).credentials().find(|c| !c.response.is_empty()) else {
+        let message = view.sip(request);
+        if (200..300).contains(&status) && self.refusals == 0 {
+            self.unread.push(message);
+            return;
+        }
+        let Some(sent) = credentials(message) else {
             return;
         };
         let frame = view.frame(request);
@@ -184,6 +197,8 @@ impl<'a> Source<'a> {
             }
             401 | 403 | 407 if !stale => {
                 self.refusals += 1;
+                let unread = std::mem::take(&mut self.unread);
+                self.accepted += unread.into_iter().filter(|message| credentials(message).is_some()).count();
                 remember(&mut self.refused_users, sent.username);
                 if self.refused_frames.len() < REMEMBERED {
                     self.refused_frames.push(frame);
@@ -262,10 +277,9 @@ impl<'a> Source<'a> {
 }
 
 /// K03: the busiest source, when nobody else comes near it.
-fn flood(sources: &BTreeMap<IpAddr, Source<'_>>) -> Option<Finding> {
+fn flood(sources: &[(IpAddr, &Source<'_>)]) -> Option<Finding> {
     let (address, busiest) = sources.iter().max_by_key(|(_, source)| source.peak())?;
-    let next =
-        sources.iter().filter(|(other, _)| *other != address).map(|(_, source)| source.peak()).max().unwrap_or(0);
+    let next = sources.iter().filter(|(other, _)| other != address).map(|(_, source)| source.peak()).max().unwrap_or(0);
     let peak = busiest.peak();
     let in_vain = busiest.unsuccessful * 10 >= busiest.requests * 9;
     if peak < FLOOD_RATE || peak < next.saturating_mul(FAR_ABOVE) || !in_vain {
@@ -283,24 +297,56 @@ fn flood(sources: &BTreeMap<IpAddr, Source<'_>>) -> Option<Finding> {
     Some(Finding::new(&FLOOD, Vec::new(), summary, detail).frames(frames_of(busiest.frames.iter().copied())))
 }
 
+/// What a client computed for a challenge.
+fn credentials(message: &Message) -> Option<Credentials<'_>> {
+    message.credentials().find(|sent| !sent.response.is_empty())
+}
+
 /// "1 user", "7 users".
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-fn remember<T: std::hash::Hash + Eq>(set: &mut HashSet<T>, value: T) {
+fn remember<T: std::hash::Hash + Eq>(set: &mut HashSet<T, RandomState>, value: T) {
     if set.len() < REMEMBERED {
         set.insert(value);
     }
 }
 
-/// What the sender calls itself, if that is the name of a scanner; some only say it in From.
-fn scanner_name(message: &Message) -> Option<String> {
-    let named = |value: &[u8]| {
-        let value = value.to_ascii_lowercase();
-        SCANNERS.iter().any(|scanner| memchr::memmem::find(&value, scanner).is_some())
-    };
-    let agent = message.header(HeaderName::UserAgent).filter(|value| named(value));
-    let from = || message.header(HeaderName::From).filter(|value| memchr::memmem::find(value, b"sipvicious").is_some());
-    agent.map(|value| plain(value).into_owned()).or_else(|| from().map(|_| "sipvicious".to_owned()))
+/// Tells scanners by their names. Senders have few names between them, so each is looked through once.
+struct Scanners<'a> {
+    /// By User-Agent, whether it names a scanner.
+    known: HashMap<&'a [u8], bool, RandomState>,
+    /// What some scanners only say in From.
+    in_from: Finder<'static>,
+}
+
+impl<'a> Scanners<'a> {
+    /// User-Agents that are remembered; a flood may have a new one in each request.
+    const KNOWN: usize = 4096;
+
+    fn new() -> Self {
+        Self { known: HashMap::default(), in_from: Finder::new(b"sipvicious") }
+    }
+
+    /// What the sender calls itself, if that is the name of a scanner.
+    fn name(&mut self, message: &'a Message) -> Option<String> {
+        let agent = message.header(HeaderName::UserAgent).filter(|agent| self.is_scanner(agent));
+        // Whatever header it is in: hardly any message says so.
+        let said = |bytes: &[u8]| self.in_from.find(bytes).is_some();
+        let from = || said(message.raw()) && message.header(HeaderName::From).is_some_and(said);
+        agent.map(|value| plain(value).into_owned()).or_else(|| from().then(|| "sipvicious".to_owned()))
+    }
+
+    fn is_scanner(&mut self, agent: &'a [u8]) -> bool {
+        if let Some(known) = self.known.get(agent) {
+            return *known;
+        }
+        let small = agent.to_ascii_lowercase();
+        let is_scanner = SCANNERS.iter().any(|scanner| memchr::memmem::find(&small, scanner).is_some());
+        if self.known.len() < Self::KNOWN {
+            self.known.insert(agent, is_scanner);
+        }
+        is_scanner
+    }
 }

@@ -8,6 +8,7 @@ use super::facts::{
     self, AT_ONCE, Acks, CANCEL_CROSSES, CROSSING, Dialogs, TIMEOUT, TransactionNo, heard, judged, on_route, owed_back,
     owed_on, sendings, span, stretch, time, times,
 };
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::flow::{Absent, Cause, Judgement, Verdict, judge};
@@ -69,6 +70,10 @@ pub(super) struct AckTo2xx;
 impl Rule for AckTo2xx {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I01, &I02, &I03, &I05, &I16] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::UNACKED | Trait::RESENT | Trait::SEVERAL_TAGS | Trait::AFTER_FINAL)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

@@ -2,6 +2,7 @@
 //! there although no final response is.
 
 use super::facts::{self, AT_ONCE, Acks, TIMEOUT, heard, judged, owed_back, sendings, span, stretch, time, times};
+use super::outline::Trait;
 use super::{CaptureContext, Context, Finding, Meta, MissingMessage, Rule, Severity, subject};
 use crate::analysis::{Analysis, CallView, Duty, Tally, Way};
 use crate::base::{Connection, Idx};
@@ -42,6 +43,10 @@ pub(super) struct AckToFailure;
 impl Rule for AckToFailure {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I07, &I08, &I09] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::FAILURE_UNACKED | Trait::LOOSE_ACK)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

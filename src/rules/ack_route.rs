@@ -38,6 +38,10 @@ impl Rule for AckRoute {
         const { &[&I04, &I06] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Ack])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         for t in view.call.transactions.iter().filter(|t| t.method == Method::Ack) {
@@ -117,13 +121,15 @@ fn follows<'a>(request: &Message, mut route: impl Iterator<Item = &'a [u8]>) -> 
 }
 
 pub(super) fn is_loose(uri: &[u8]) -> bool {
-    Uri::parse(uri).is_none_or(|uri| uri.param("lr").is_some())
+    let is_usual = || uri.ends_with(b";lr") && !uri.contains(&b'?');
+    is_usual() || Uri::parse(uri).is_none_or(|uri| uri.param("lr").is_some())
 }
 
 /// Whether both URIs have the same user, host and port; parameters aside.
 pub(super) fn leads_to(ours: &[u8], theirs: &[u8]) -> Option<bool> {
     let bare = |uri| Some(Uri { params: b"", headers: b"", ..Uri::parse(uri)? });
-    Some(bare(ours)?.same_resource(&bare(theirs)?))
+    let ours_read = bare(ours)?;
+    Some(ours == theirs || ours_read.same_resource(&bare(theirs)?))
 }
 
 pub(super) fn points_at(uri: &[u8], ip: IpAddr) -> bool {

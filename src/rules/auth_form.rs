@@ -9,6 +9,8 @@ use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::session::MessageNo;
 use crate::sip::{Credentials, Facts, HeaderName, Method};
+use foldhash::fast::RandomState;
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 /// A08.
@@ -70,6 +72,10 @@ impl Rule for FormOfCredentials {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().is_challenged()
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let stories = context.stories();
         findings.extend(stories.iter().find_map(nonce_count));
@@ -84,7 +90,7 @@ impl Rule for FormOfCredentials {
 fn nonce_count(story: &Story<'_>) -> Option<Finding> {
     /// Nonce and user name.
     type Key<'a> = (&'a [u8], &'a [u8]);
-    let mut last: HashMap<Key<'_>, (u32, MessageNo)> = HashMap::new();
+    let mut last: HashMap<Key<'_>, (u32, MessageNo), RandomState> = HashMap::default();
     for attempt in &story.attempts {
         for sent in &attempt.credentials {
             let Some(count) = count(sent) else { continue };
@@ -134,19 +140,18 @@ fn qop_not_used(story: &Story<'_>) -> Option<Finding> {
 /// A10: only where the server did not take them either. A nonce that nobody gave out proves nothing: it may
 /// come from before the capture. One that a later challenge has replaced does.
 fn other_nonce(view: CallView<'_>, stories: &[Story<'_>], passwords: &Passwords) -> Option<Finding> {
-    if stories.is_empty() {
-        return None;
-    }
-    let known = known_nonces(view, stories);
+    let all = OnceCell::new();
     stories.iter().find_map(|story| {
         let (n, sent) = (0..story.attempts.len()).find_map(|n| {
-            let (refusal, _, sent) = story.refusal(n)?;
-            let fits = refusal == Refusal::OtherNonce && story.last_challenge(n, sent).is_some();
+            let (_, _, sent) = story.refusal(n).filter(|(refusal, ..)| *refusal == Refusal::OtherNonce)?;
+            let fits = story.last_challenge(n, sent).is_some();
+            let known = all.get_or_init(|| known_nonces(view, stories));
             let replaced = story.nonces_before(n).any(|nonce| nonce == sent.nonce)
                 && !story.accepted(n, sent.nonce)
                 && !story.grown_old(n, sent.nonce);
             (fits && (replaced || !known.contains(sent.nonce))).then_some((n, sent))
         })?;
+        let known = all.get_or_init(|| known_nonces(view, stories));
         Some(told_of_other_nonce(story, n, sent, known.contains(sent.nonce), passwords))
     })
 }
@@ -188,7 +193,7 @@ fn told_of_other_nonce(
 }
 
 /// Nonces that any message of the call gave out, or that were accepted.
-fn known_nonces<'a>(view: CallView<'a>, stories: &[Story<'a>]) -> HashSet<&'a [u8]> {
+fn known_nonces<'a>(view: CallView<'a>, stories: &[Story<'a>]) -> HashSet<&'a [u8], RandomState> {
     let attempts = || stories.iter().flat_map(|story| &story.attempts);
     let given = attempts().flat_map(|attempt| attempt.challenges.iter().map(|challenge| challenge.nonce));
     let taken = |attempt: &&Attempt<'_>| attempt.status != 0 && !attempt.challenged();

@@ -81,8 +81,12 @@ impl Rule for RefusedCredentials {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().is_challenged()
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
-        for story in context.stories() {
+        for story in context.stories().iter().filter(|story| is_troubled(story)) {
             let mut found = Vec::new();
             for run in story.runs() {
                 Run::of(story, run, &context.knowledge.passwords).judge(&mut found);
@@ -90,6 +94,12 @@ impl Rule for RefusedCredentials {
             findings.extend(worst_once(found));
         }
     }
+}
+
+/// Whether credentials were refused in any way.
+fn is_troubled(story: &Story<'_>) -> bool {
+    let mut attempts = story.attempts.iter().enumerate();
+    attempts.any(|(n, attempt)| attempt.status == 403 || story.refusal(n).is_some())
 }
 
 /// Of several errors with the credentials of one user, the one that says most; the rest is its

@@ -8,6 +8,7 @@ use crate::analysis::CallView;
 use crate::flow::{Absent, Cause, judge};
 use crate::session::MessageNo;
 use crate::sip::{Credentials, Facts, Message, Method};
+use foldhash::fast::RandomState;
 use std::collections::HashSet;
 
 /// A01.
@@ -61,6 +62,10 @@ impl Rule for ChallengeFollowUp {
     fn metas(&self) -> &'static [&'static Meta] {
         static METAS: [&Meta; 4] = [&CHALLENGE_UNANSWERED, &CSEQ_NOT_RAISED, &OTHER_IDENTIFIERS, &WRONG_HEADER];
         &METAS
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().is_challenged()
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
@@ -176,7 +181,7 @@ fn retried_elsewhere(view: CallView<'_>, challenged: &Attempt<'_>) -> Search {
             && other.to_uri() == original.to_uri()
             && other.credentials().any(|c| for_it(&c))
     };
-    let mut challenged_ids: HashSet<&[u8]> = HashSet::new();
+    let mut challenged_ids: HashSet<&[u8], RandomState> = HashSet::default();
     let window = view.analysis.seen.iter().enumerate().skip(at.saturating_sub(SEARCHED)).take(2 * SEARCHED);
     for (here, seen) in window {
         let other = &seen.message;

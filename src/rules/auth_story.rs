@@ -9,7 +9,9 @@ use super::subject;
 use crate::analysis::CallView;
 use crate::base::Timestamp;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Algorithm, Challenge, Credentials, Facts, Method};
+use crate::sip::{Algorithm, Challenge, Credentials, Facts, Message, Method};
+use foldhash::fast::RandomState;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -38,6 +40,8 @@ pub(super) struct Attempt<'a> {
     pub status: u16,
     /// What it asks for.
     pub challenges: Vec<Challenge<'a>>,
+    /// See [`Story::refusal`]: with the positions of the challenge and of the credentials.
+    refused: OnceCell<Option<(Refusal, usize, usize)>>,
 }
 
 /// What a challenge says about the credentials that the challenged request carried.
@@ -64,10 +68,10 @@ pub(super) struct Story<'a> {
 /// The stories of a call in which anybody was challenged or sent credentials.
 pub(super) fn stories(view: CallView<'_>) -> Vec<Story<'_>> {
     let mut stories: Vec<Story<'_>> = Vec::new();
-    if !view.call.messages.iter().any(|message| concerned(view, message.seen.at())) {
+    if !view.messages().any(|(_, seen)| is_concerned(&seen.message)) {
         return stories;
     }
-    let mut known: HashMap<(IpAddr, Method, &[u8]), usize> = HashMap::new();
+    let mut known: HashMap<(IpAddr, Method, &[u8]), usize, RandomState> = HashMap::default();
     for (at, transaction) in view.transactions() {
         let Some(attempt) = attempt(view, at, transaction) else {
             continue;
@@ -82,11 +86,9 @@ pub(super) fn stories(view: CallView<'_>) -> Vec<Story<'_>> {
     stories
 }
 
-fn concerned(view: CallView<'_>, seen: usize) -> bool {
-    let message = &view.analysis.seen[seen].message;
+fn is_concerned(message: &Message) -> bool {
     matches!(message.status(), Some(401 | 407))
-        || message.has(Facts::AUTHORIZATION)
-        || message.has(Facts::PROXY_AUTHORIZATION)
+        || message.facts().intersects(Facts::AUTHORIZATION | Facts::PROXY_AUTHORIZATION)
 }
 
 fn attempt<'a>(view: CallView<'a>, at: TransactionNo, transaction: &'a Transaction) -> Option<Attempt<'a>> {
@@ -102,7 +104,8 @@ fn attempt<'a>(view: CallView<'a>, at: TransactionNo, transaction: &'a Transacti
     };
     let computed = |c: &Credentials<'_>| !c.nonce.is_empty() && !c.response.is_empty();
     let credentials = view.sip(request).credentials().filter(computed).collect();
-    Some(Attempt { request, transaction, at, credentials, answer, status, challenges })
+    let refused = OnceCell::new();
+    Some(Attempt { request, transaction, at, credentials, answer, status, challenges, refused })
 }
 
 impl<'a> Attempt<'a> {
@@ -123,7 +126,7 @@ impl<'a> Attempt<'a> {
 
     /// The digest challenges of the answer.
     pub(super) fn digests(&self) -> impl Iterator<Item = &Challenge<'a>> {
-        self.challenges.iter().filter(|challenge| challenge.scheme.eq_ignore_ascii_case(b"Digest"))
+        self.challenges.iter().filter(|challenge| is_digest(challenge))
     }
 }
 
@@ -141,35 +144,43 @@ impl<'a> Story<'a> {
     /// Whether attempt number `n` carried credentials that its answer does not accept, with the
     /// challenge that says so.
     pub(super) fn refusal(&self, n: usize) -> Option<(Refusal, &Challenge<'a>, &Credentials<'a>)> {
-        let attempt = self.attempts.get(n).filter(|attempt| attempt.challenged())?;
+        let attempt = self.attempts.get(n).filter(|attempt| attempt.challenged() && !attempt.credentials.is_empty())?;
+        let (refusal, challenge, credentials) = (*attempt.refused.get_or_init(|| self.find_refusal(n, attempt)))?;
+        Some((refusal, attempt.challenges.get(challenge)?, attempt.credentials.get(credentials)?))
+    }
+
+    fn find_refusal(&self, n: usize, attempt: &Attempt<'a>) -> Option<(Refusal, usize, usize)> {
         // A server may offer several algorithms for one realm (RFC 8760 2.3).
-        let (challenge, credentials) = attempt
-            .digests()
-            .filter_map(|challenge| Some((challenge, self.answering(n, challenge)?)))
-            .min_by_key(|(challenge, sent)| !same_algorithm(challenge.algorithm, sent.algorithm))?;
+        let digests = attempt.challenges.iter().enumerate().filter(|(_, challenge)| is_digest(challenge));
+        let answered = digests.filter_map(|(at, challenge)| Some((at, challenge, self.answering(n, challenge)?)));
+        let of_other = |(_, challenge, sent): &(usize, &Challenge<'a>, usize)| {
+            !same_algorithm(challenge.algorithm, attempt.credentials[*sent].algorithm)
+        };
+        let (at, challenge, sent) = answered.min_by_key(of_other)?;
+        let nonce = attempt.credentials[sent].nonce;
         let refusal = if challenge.stale {
             Refusal::Stale
-        } else if self.resynchronises(attempt) || self.accepted(n, credentials.nonce) {
+        } else if self.resynchronises(attempt) || self.accepted(n, nonce) {
             Refusal::OtherNonce
-        } else if credentials.nonce == challenge.nonce || self.current(n, challenge.realm, credentials.nonce) {
+        } else if nonce == challenge.nonce || self.current(n, challenge.realm, nonce) {
             Refusal::Wrong
         } else {
             Refusal::OtherNonce
         };
-        Some((refusal, challenge, credentials))
+        Some((refusal, at, sent))
     }
 
-    /// The credentials of attempt `n` that answer `challenge`: for its realm, or at least for a nonce
+    /// Which credentials of attempt `n` answer `challenge`: those for its realm, or at least for a nonce
     /// that was given out for it, when nobody asked for the realm that they name.
-    fn answering(&self, n: usize, challenge: &Challenge<'_>) -> Option<&Credentials<'a>> {
+    fn answering(&self, n: usize, challenge: &Challenge<'_>) -> Option<usize> {
         let attempt = &self.attempts[n];
-        let meant = |sent: &&Credentials<'_>| {
+        let meant = |sent: &Credentials<'_>| {
             let asked_for = attempt.asks_for(sent.realm) || self.last_asking(n, sent.realm).is_some();
             let given = sent.nonce == challenge.nonce || self.current(n, challenge.realm, sent.nonce);
             given && !asked_for
         };
-        let same_realm = attempt.credentials.iter().find(|sent| sent.realm == challenge.realm);
-        same_realm.or_else(|| attempt.credentials.iter().find(meant))
+        let same_realm = attempt.credentials.iter().position(|sent| sent.realm == challenge.realm);
+        same_realm.or_else(|| attempt.credentials.iter().position(meant))
     }
 
     /// Whether `nonce` is one of the last challenge for `realm` before attempt `n` was made.
@@ -228,7 +239,9 @@ impl<'a> Story<'a> {
         use crate::sip::HeaderName::{Authorization, ProxyAuthorization};
         let message = self.view.sip(attempt.request);
         let mut values = message.values(Authorization).chain(message.values(ProxyAuthorization));
-        values.any(|value| value.windows(5).any(|w| w.eq_ignore_ascii_case(b"auts=")))
+        let ends =
+            |value: &[u8], at: usize| value[..at].last_chunk::<4>().is_some_and(|w| w.eq_ignore_ascii_case(b"auts"));
+        values.any(|value| memchr::memchr_iter(b'=', value).any(|at| ends(value, at)))
     }
 
     /// "sip:bob@example.com could not register at 192.0.2.1".
@@ -252,6 +265,10 @@ impl<'a> Story<'a> {
         }
         runs
     }
+}
+
+fn is_digest(challenge: &Challenge<'_>) -> bool {
+    challenge.scheme.eq_ignore_ascii_case(b"Digest")
 }
 
 /// Whether two names stand for one algorithm; none is MD5.

@@ -63,22 +63,36 @@ impl Rule for Bye {
         const { &[&B02, &B03, &B05, &B06, &B07] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        !context.view.call.dialogs.is_empty() || context.outline().of_method(&[Method::Bye])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let excuses = excuses(view);
-        for at in deepest(view, |_, t| t.method == Method::Bye && final_status(view, t).is_some_and(is_refusal)) {
-            findings.extend(refused(view, view.call.transaction(at), excuses[at.at()]));
+        let refusals = deepest(view, |_, t| t.method == Method::Bye && final_status(view, t).is_some_and(is_refusal));
+        if !refusals.is_empty() {
+            let excuses = excuses(view);
+            let judge = |at: TransactionNo| refused(view, view.call.transaction(at), excuses[at.at()]);
+            findings.extend(refusals.into_iter().filter_map(judge));
         }
         for dialog in &view.call.dialogs {
             findings.extend(too_early(view, dialog));
             findings.extend(after_the_end(view, dialog));
             findings.extend(not_released(view, dialog));
         }
+        if !view.call.transactions.iter().any(is_open) {
+            return;
+        }
         let dropped = open_at_bye(view);
-        for at in deepest(view, |at, t| dropped[at.at()].is_some() && t.final_response.is_none() && t.ack.is_none()) {
+        for at in deepest(view, |at, t| dropped[at.at()].is_some() && is_open(t)) {
             findings.extend(dropped[at.at()].and_then(|ended| left_open(view, at, ended)));
         }
     }
+}
+
+/// An INVITE without an end.
+fn is_open(t: &Transaction) -> bool {
+    t.method == Method::Invite && t.final_response.is_none() && t.ack.is_none()
 }
 
 /// A challenge is no refusal: the BYE comes again with credentials.

@@ -62,6 +62,10 @@ impl Rule for Cancel {
         const { &[&C02, &C03, &C05, &C07, &C08] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Cancel]) || context.outline().answered(&[487])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let cancels = by_invite(view);

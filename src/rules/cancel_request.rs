@@ -56,6 +56,10 @@ impl Rule for CancelRequest {
         const { &[&C04, &C06, &C09, &C10] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Cancel])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         if !view.call.transactions.iter().any(|t| t.method == Method::Cancel) {

@@ -33,6 +33,10 @@ impl Rule for Companion {
         const { &[&P12] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().answered(&COMPANIONS.map(|(status, ..)| status))
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         findings

@@ -1,6 +1,7 @@
 //! T17: a branch that does not begin with z9hG4bK.
 
 use super::facts::{cut, name, plain, sender};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::session::MessageNo;
@@ -26,6 +27,10 @@ pub(super) struct Cookie;
 impl Rule for Cookie {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T17] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::OLD_BRANCH)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

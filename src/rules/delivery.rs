@@ -133,6 +133,10 @@ impl Rule for Oversized {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().largest() > context.knowledge.settings.udp_bytes()
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let large = |(_, t): &(TransactionNo, &Transaction)| {

@@ -2,6 +2,7 @@
 //! changed, D04 the dialog is used on after it failed.
 
 use super::facts::{self, CROSSING, heard, plain, requests_of, span, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::{Idx, Transport};
@@ -10,6 +11,7 @@ use crate::flow::Cause;
 use crate::session::{Dialog, MessageNo, Transaction};
 use crate::sip::Method;
 use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -65,9 +67,13 @@ impl Rule for InDialog {
         const { &[&B04, &D01, &D02, &D03, &D04] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        !context.view.call.dialogs.is_empty() || context.outline().shows(Trait::STRAY_BYE)
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
-        let owners = Owners::of(view);
+        let owners = if context.outline().shows(Trait::UNBEGUN) { Owners::of(view) } else { Owners::default() };
         findings.extend(requests_of(view, Method::Bye).filter_map(|(_, t, no)| without_dialog(view, t, no)));
         for dialog in &view.call.dialogs {
             match owners.changed_tag(view, dialog) {
@@ -164,6 +170,9 @@ type Side<'a> = (&'a [u8], Idx<Hop>);
 
 /// D01 and D02, each side by itself and hop by hop: a proxy's copy of a request is no new one.
 fn numbers(view: CallView<'_>, dialog: &Dialog, findings: &mut Vec<Finding>) {
+    if !is_odd(view, dialog) {
+        return;
+    }
     let mut last: HashMap<Side<'_>, (u32, MessageNo), RandomState> = HashMap::default();
     let mut told = [false; 2];
     let all = dialog.created_by.iter().chain(&dialog.transactions).map(|at| view.call.transaction(*at));
@@ -186,6 +195,25 @@ fn numbers(view: CallView<'_>, dialog: &Dialog, findings: &mut Vec<Finding>) {
             findings.push(jumped(view, no, before));
         }
     }
+}
+
+/// Whether the numbers of a dialog may be anything but the next one each time; asked before anything is put into
+/// tables.
+fn is_odd(view: CallView<'_>, dialog: &Dialog) -> bool {
+    /// More sides than an ordinary call has.
+    const SIDES: usize = 8;
+    let mut last: SmallVec<[(Side<'_>, u32); SIDES]> = SmallVec::new();
+    let all = dialog.created_by.iter().chain(&dialog.transactions).map(|at| view.call.transaction(*at));
+    for t in all.filter(|t| !matches!(t.method, Method::Ack | Method::Cancel)) {
+        let Some(no) = t.request else { continue };
+        let (tag, hop) = (view.sip(no).from_tag(), facts::hop(view, no));
+        match last.iter().position(|((known, there), _)| *there == hop && *known == tag) {
+            Some(at) if last[at].1.checked_add(1) == Some(t.cseq) => last[at].1 = t.cseq,
+            None if last.len() < SIDES => last.push(((tag, hop), t.cseq)),
+            _ => return true,
+        }
+    }
+    false
 }
 
 /// The same request passing the same hop again on its way (other Via count, other interface).
@@ -224,6 +252,7 @@ fn jumped(view: CallView<'_>, no: MessageNo, before: MessageNo) -> Finding {
 }
 
 /// Dialogs with known beginning, by the tag of the side that answered.
+#[derive(Default)]
 struct Owners<'a>(HashMap<(&'a [u8], &'a [u8]), &'a Dialog, RandomState>);
 
 impl<'a> Owners<'a> {
@@ -262,6 +291,10 @@ impl<'a> Owners<'a> {
 
 /// D04.
 fn used_on(view: CallView<'_>, dialog: &Dialog) -> Option<Finding> {
+    let lost = |no: MessageNo| matches!(facts::status(view, no), 408 | 481);
+    if !requests(view, dialog).any(|(t, _)| t.final_response.is_some_and(lost)) {
+        return None;
+    }
     let mut failed: HashMap<&[u8], (MessageNo, MessageNo), RandomState> = HashMap::default();
     let mut gone = HashSet::<&[u8], RandomState>::default();
     for (t, request) in requests(view, dialog) {
@@ -273,7 +306,7 @@ fn used_on(view: CallView<'_>, dialog: &Dialog) -> Option<Finding> {
         {
             return Some(still_used(view, request, *before, *answer));
         }
-        let ends = t.final_response.filter(|no| matches!(facts::status(view, *no), 408 | 481));
+        let ends = t.final_response.filter(|no| lost(*no));
         match ends {
             _ if t.method == Method::Bye => {
                 gone.insert(side);

@@ -2,6 +2,7 @@
 
 use super::ack_route::{leads_to, points_at};
 use super::facts::{self, plain, status};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::call::Role;
@@ -36,6 +37,10 @@ pub(super) struct Forks;
 impl Rule for Forks {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I14, &I15] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::SEVERAL_TAGS)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

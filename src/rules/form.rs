@@ -43,6 +43,10 @@ impl Rule for Form {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().has(Facts::CUT | Facts::MALFORMED)
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         findings.extend(wrong_length(view));

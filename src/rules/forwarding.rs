@@ -4,6 +4,7 @@
 //! what its sender did next.
 
 use super::facts::{TIMEOUT, TransactionNo, final_status, name, receiver, sender, sendings, success, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, MissingMessage, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Idx;
@@ -39,6 +40,10 @@ impl Rule for Forwarding {
     fn metas(&self) -> &'static [&'static Meta] {
         static METAS: [&Meta; 2] = [&REQUEST, &RESPONSE];
         &METAS
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::FORWARDED) && context.outline().shows(Trait::UNFINISHED)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

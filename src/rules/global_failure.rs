@@ -28,6 +28,10 @@ impl Rule for DeclinedFork {
         const { &[&P13] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().worst() >= 600
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let mut told: HashSet<Idx<Transaction>> = HashSet::new();

@@ -1,12 +1,14 @@
 //! Hop counts and loops: P05, P06 and P07.
 
 use super::facts::{final_status, name, plain, receiver, requests_of, sender};
+use super::outline::Trait;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Connection;
-use crate::session::MessageNo;
+use crate::session::{MessageNo, Transaction};
 use crate::sip::{Facts, HeaderName, Message, Method};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 
 /// P05.
@@ -54,6 +56,13 @@ impl Rule for Hops {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        let outline = context.outline();
+        outline.shows(Trait::FORWARDED | Trait::UNCOUNTED)
+            || usize::from(outline.vias()) > PASSES
+            || outline.answered(&[482, 483])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let looping = seen_loop(view).or_else(|| refused_loop(view));
@@ -69,10 +78,12 @@ impl Rule for Hops {
 /// P05: the same request passes the same hop with the same target again and again.
 fn seen_loop(view: CallView<'_>) -> Option<Finding> {
     type Pass<'a> = (&'a [u8], &'a [u8], u32, Method, Connection);
-    let mut passes: HashMap<Pass<'_>, Vec<MessageNo>> = HashMap::new();
-    if view.call.transactions.len() < PASSES {
+    // Each pass has one more Via, and the first of them two.
+    let vias = |t: &Transaction| t.request.map_or(0, |no| usize::from(view.sip(no).via_count()));
+    if !view.call.transactions.iter().any(|t| vias(t) > PASSES) {
         return None;
     }
+    let mut passes: HashMap<Pass<'_>, Vec<MessageNo>, RandomState> = HashMap::default();
     let mut worst: Option<(&[u8], MessageNo, Vec<MessageNo>)> = None;
     for transaction in &view.call.transactions {
         let Some(request) = transaction.request else {
@@ -115,9 +126,7 @@ fn seen_loop(view: CallView<'_>) -> Option<Finding> {
 
 /// P05: a proxy or user agent says so with 482, and no retry had success.
 fn refused_loop(view: CallView<'_>) -> Option<Finding> {
-    let at_client = |wanted: u16| {
-        move |t: &&crate::session::Transaction| t.upstream.is_none() && final_status(view, t) == Some(wanted)
-    };
+    let at_client = |wanted: u16| move |t: &&Transaction| t.upstream.is_none() && final_status(view, t) == Some(wanted);
     let transaction = view.call.transactions.iter().find(at_client(482))?;
     let (answer, request) = (transaction.final_response?, transaction.request?);
     let summary = format!("{}: {} found a loop (482)", subject::attempt(view, request), sender(view, answer));

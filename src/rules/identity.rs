@@ -2,12 +2,15 @@
 //! T19 a request that arrived twice over two paths.
 
 use super::facts::{self, TransactionNo, final_status, plain, requests_of};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::session::MessageNo;
 use crate::sip::{Facts, HeaderName, Method};
-use foldhash::fast::RandomState;
+use foldhash::fast::{FixedState, RandomState};
+use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 static T16: Meta = Meta {
     code: "T16",
@@ -42,12 +45,31 @@ impl Rule for Identity {
         const { &[&T16, &T18, &T19] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        let outline = context.outline();
+        outline.shows(Trait::OTHER_METHOD) || outline.answered(&[482]) || may_share_branch(context.view)
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         reused_branches(view, findings);
         findings.extend(view.transactions().filter_map(|(_, t)| t.request).filter_map(|no| other_method(view, no)));
         merged(view, findings);
     }
+}
+
+/// Whether two requests may have the same branch.
+fn may_share_branch(view: CallView<'_>) -> bool {
+    /// More requests are looked at by [`reused_branches`].
+    const MANY: usize = 32;
+    let mut known: SmallVec<[u64; MANY]> = SmallVec::new();
+    let requests = view.call.transactions.iter().filter(|t| !matches!(t.method, Method::Ack | Method::Cancel));
+    requests.filter_map(|t| t.request).any(|no| {
+        let branch = FixedState::default().hash_one(view.sip(no).branch());
+        let shared = known.len() == MANY || known.contains(&branch);
+        known.push(branch);
+        shared
+    })
 }
 
 /// CANCEL and the ACK to a failure share the branch of their INVITE by design, and old clients send the

@@ -1,6 +1,7 @@
 //! T02: the first response to an INVITE came late. T03: an INVITE that rings and never ends.
 
 use super::facts::{self, TIMEOUT, TransactionNo, deepest, heard, judged, sendings, span, time, times};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::flow::{Absent, Verdict, judge};
@@ -34,6 +35,10 @@ pub(super) struct FirstResponseLate;
 impl Rule for FirstResponseLate {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T02] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Invite])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
@@ -76,6 +81,10 @@ pub(super) struct InviteNeverEnds;
 impl Rule for InviteNeverEnds {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T03] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::UNFINISHED | Trait::HEADLESS) && context.outline().of_method(&[Method::Invite])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

@@ -38,6 +38,7 @@ mod non_invite;
 mod offer;
 mod offer_collision;
 mod options;
+mod outline;
 mod overdue;
 mod overload;
 mod passwords;
@@ -72,6 +73,7 @@ use crate::base::limits;
 use crate::flow::{Catalog, FlowMatch, Matcher};
 use auth_story::{Story, stories};
 use facts::{Acks, Dialogs};
+use outline::Outline;
 use rayon::prelude::*;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -100,12 +102,17 @@ pub struct Context<'a> {
 /// What several rules need to know of a call, found out once.
 #[derive(Default)]
 struct Shared<'a> {
+    outline: Outline,
     acks: OnceCell<Acks<'a>>,
     dialogs: OnceCell<Dialogs<'a>>,
     stories: OnceCell<Vec<Story<'a>>>,
 }
 
 impl<'a> Context<'a> {
+    fn outline(self) -> &'a Outline {
+        &self.shared.outline
+    }
+
     fn acks(self) -> &'a Acks<'a> {
         self.shared.acks.get_or_init(|| Acks::of(self.view))
     }
@@ -130,6 +137,12 @@ pub struct CaptureContext<'a> {
 pub trait Rule: Sync {
     /// The deviations it reports; a family has several.
     fn metas(&self) -> &'static [&'static Meta];
+
+    /// Whether it may find anything in a call; asked first, and of every call, so it must be quick. Where it says no,
+    /// [`Rule::call`] finds nothing: builds with debug assertions look all the same, and hold it to that.
+    fn concerns(&self, _context: Context<'_>) -> bool {
+        true
+    }
 
     /// Judges one call.
     fn call(&self, _context: Context<'_>, _findings: &mut Vec<Finding>) {}
@@ -256,11 +269,23 @@ fn all(mut findings: Vec<Finding>, of_calls: Vec<Vec<Finding>>) -> Vec<Finding> 
 
 /// The findings of one call, worst first, then in order of capture.
 pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch, knowledge: &Knowledge) -> Vec<Finding> {
-    let shared = Shared::default();
-    let context = Context { view: analysis.view(call), flow, knowledge, shared: &shared };
+    let view = analysis.view(call);
+    let shared = Shared { outline: Outline::of(view), ..Shared::default() };
+    let context = Context { view, flow, knowledge, shared: &shared };
     let mut findings = Vec::new();
     for rule in RULES {
-        rule.call(context, &mut findings);
+        if rule.concerns(context) {
+            rule.call(context, &mut findings);
+        } else {
+            debug_assert!(
+                is_silent(*rule, context),
+                "{} finds something where it has no concern",
+                rule.metas()[0].name
+            );
+        }
+    }
+    if findings.is_empty() {
+        return findings;
     }
     knowledge.settings.weigh(&mut findings);
     for finding in &mut findings {
@@ -274,6 +299,13 @@ pub fn check_call(analysis: &Analysis, call: usize, flow: &FlowMatch, knowledge:
     });
     keep_some(&mut findings);
     findings
+}
+
+/// Whether a rule finds nothing in a call.
+fn is_silent(rule: &dyn Rule, context: Context<'_>) -> bool {
+    let mut findings = Vec::new();
+    rule.call(context, &mut findings);
+    findings.is_empty()
 }
 
 /// A flood within one call gives the same finding thousands of times: the first ones say it all, and

@@ -1,6 +1,7 @@
 //! What RFC 4320 forbids to answer to anything but INVITE: T09 a provisional response, T10 408.
 
 use super::facts::{self, deepest, final_status, span, status, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Endpoint;
@@ -36,6 +37,10 @@ pub(super) struct NonInvite;
 impl Rule for NonInvite {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T09, &T10] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::PROVISIONAL) || context.outline().answered(&[408])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

@@ -2,6 +2,7 @@
 //! brings none.
 
 use super::facts::{self, Acks, TransactionNo, deepest, requests_of, success};
+use super::outline::Trait;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -32,6 +33,10 @@ pub(super) struct OfferAnswer;
 impl Rule for OfferAnswer {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I11, &I12] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::BODILESS)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

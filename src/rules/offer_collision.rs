@@ -27,6 +27,10 @@ impl Rule for OfferCollision {
         const { &[&X10] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Update])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         for (at, t, update) in requests_of(view, Method::Update) {

@@ -43,6 +43,10 @@ impl Rule for Keepalive {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Options])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let refused = pings(view).find(|(_, t, _)| final_status(view, t).is_some_and(|status| status >= 400));

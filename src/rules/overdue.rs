@@ -3,6 +3,7 @@
 
 use super::ack_route::leads_to;
 use super::facts::{self, TIMEOUT, TransactionNo, deepest, span, status, success, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity, cancel};
 use crate::analysis::CallView;
 use crate::base::AnomalyKind;
@@ -38,6 +39,10 @@ pub(super) struct Overdue;
 impl Rule for Overdue {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T11, &T20] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::RESENT) || context.view.call.end.since(context.view.call.start) > TIMEOUT
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

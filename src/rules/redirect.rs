@@ -52,6 +52,10 @@ impl Rule for Redirection {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().worst() >= 300
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         for (at, transaction) in view.transactions() {

@@ -31,6 +31,10 @@ impl Rule for TransferResult {
         const { &[&X13] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Refer])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let accepted = deepest(view, |_, t| t.method == Method::Refer && success(view, t).is_some());

@@ -1,7 +1,7 @@
 //! Registrations over time (RFC 3261 10.2.4): R04 ran out, R05 refreshed later than granted, R08 overlapping.
 
 use super::facts::{cut, final_status, name, receiver, requests_of, sender, sendings, span, success, time};
-use super::registration::{CONTACTS, binding, number};
+use super::registration::{Binding, CONTACTS, number};
 use super::subject;
 use super::{CaptureContext, Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -12,6 +12,7 @@ use crate::session::{MessageNo, Transaction};
 use crate::sip::{HeaderName, Message, Method};
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -116,9 +117,9 @@ fn step<'a>(view: CallView<'a>, t: &'a Transaction) -> Option<(Client<'a>, Step<
 
 /// Queries (no Contact) change nothing.
 fn what(view: CallView<'_>, t: &Transaction, register: &Message) -> Option<What> {
-    let asked = register.header(HeaderName::Expires).and_then(number);
-    let wanted = register.contacts().take(CONTACTS).map(|contact| (contact, contact.expires().or(asked)));
-    let wanted: Vec<_> = wanted.collect();
+    let asked = || register.header(HeaderName::Expires).and_then(number);
+    let wanted = register.contacts().take(CONTACTS).map(|contact| (contact, contact.expires().or_else(asked)));
+    let wanted: SmallVec<[_; 1]> = wanted.collect();
     let kept = || wanted.iter().filter(|(contact, expires)| !contact.is_star() && *expires != Some(0));
     if wanted.is_empty() {
         return None;
@@ -130,12 +131,12 @@ fn what(view: CallView<'_>, t: &Transaction, register: &Message) -> Option<What>
         return Some(What::Tried);
     };
     let ok = view.sip(answer);
-    let usual = ok.header(HeaderName::Expires).and_then(number);
-    let listed: Vec<_> = ok.contacts().take(CONTACTS).collect();
+    let usual = || ok.header(HeaderName::Expires).and_then(number);
+    let listed: SmallVec<[_; 1]> = ok.contacts().take(CONTACTS).collect();
     // The registrar may have rewritten a contact for NAT; then one alone must be it.
     let granted = kept().filter_map(|(contact, expires)| {
-        let same = listed.iter().find(|other| binding(other.uri) == binding(contact.uri));
-        let seconds = same.or(listed.first().filter(|_| listed.len() == 1))?.expires().or(usual)?;
+        let same = listed.iter().find(|other| Binding::of(other.uri) == Binding::of(contact.uri));
+        let seconds = same.or(listed.first().filter(|_| listed.len() == 1))?.expires().or_else(usual)?;
         Some((seconds, expires.is_some_and(|asked| asked > seconds)))
     });
     let shortest = granted.min_by_key(|(seconds, _)| *seconds).filter(|_| !cut(view, answer));
@@ -271,6 +272,10 @@ impl Rule for Overlap {
     fn metas(&self) -> &'static [&'static Meta] {
         static METAS: [&Meta; 1] = [&OVERLAP];
         &METAS
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Register])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

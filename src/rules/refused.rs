@@ -42,6 +42,10 @@ impl Rule for Outcomes {
         &METAS
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().worst() >= 400 || context.outline().of_method(&[Method::Invite])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let mut told: Vec<(Method, u16)> = Vec::new();

@@ -13,7 +13,8 @@ use crate::analysis::CallView;
 use crate::base::Timestamp;
 use crate::flow::{Absent, judge};
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Address, Facts, HeaderName, Message, Method};
+use crate::sip::{Facts, HeaderName, Message, Method};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -92,6 +93,10 @@ impl Rule for Registration {
     fn metas(&self) -> &'static [&'static Meta] {
         static METAS: [&Meta; 6] = [&UNANSWERED, &TOO_BRIEF, &NOT_CONFIRMED, &STAR, &CSEQ, &STILL_LISTED];
         &METAS
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Register])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
@@ -196,13 +201,31 @@ fn longest(register: &Message) -> Option<u32> {
 }
 
 /// User, host and port of a contact, as far as registrars keep them.
-pub(super) fn binding(uri: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let end = uri.iter().position(|b| matches!(b, b';' | b'?' | b'>')).unwrap_or(uri.len());
-    let uri = &uri[..end];
-    let host_at = uri.iter().rposition(|b| *b == b'@').or_else(|| uri.iter().position(|b| *b == b':'));
-    let host = host_at.map_or(uri, |at| &uri[at + 1..]).to_ascii_lowercase();
-    let host = host.strip_suffix(b":5060").map_or(host.clone(), <[u8]>::to_vec);
-    (subject::user(uri).to_vec(), host)
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Binding<'a> {
+    user: &'a [u8],
+    host: &'a [u8],
+}
+
+impl<'a> Binding<'a> {
+    /// Of the contact with this URI.
+    pub(super) fn of(uri: &'a [u8]) -> Self {
+        let end = uri.iter().position(|b| matches!(b, b';' | b'?' | b'>')).unwrap_or(uri.len());
+        let uri = &uri[..end];
+        let host_at = uri.iter().rposition(|b| *b == b'@').or_else(|| uri.iter().position(|b| *b == b':'));
+        let host = host_at.map_or(uri, |at| &uri[at + 1..]);
+        Self { user: subject::user(uri), host: host.strip_suffix(b":5060").unwrap_or(host) }
+    }
+
+    fn same_host(self, other: Self) -> bool {
+        self.host.eq_ignore_ascii_case(other.host)
+    }
+}
+
+impl PartialEq for Binding<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.user == other.user && self.same_host(*other)
+    }
 }
 
 /// R03. A registrar may rewrite what it stores for NAT; proved is only that it lists nothing at all,
@@ -217,12 +240,11 @@ fn not_confirmed(view: CallView<'_>, transaction: &Transaction, request: Message
         !contact.is_star()
             && contact.expires().or_else(|| register.header(HeaderName::Expires).and_then(number)) != Some(0)
     })?;
-    let (user, host) = binding(wanted.uri);
-    let same_user = |listed: &[u8]| binding(listed).0 == user;
-    let same_host = |listed: &[u8]| binding(listed).1 == host;
+    let bound = Binding::of(wanted.uri);
     let mut listed = ok.contacts().take(CONTACTS).peekable();
     let some_listed = listed.peek().is_some();
-    if listed.any(|contact| same_user(contact.uri) || same_host(contact.uri)) {
+    let alike = |listed: Binding<'_>| listed.user == bound.user || listed.same_host(bound);
+    if listed.any(|contact| alike(Binding::of(contact.uri))) {
         return None;
     }
     let wanted = subject::address(wanted.uri);
@@ -250,14 +272,14 @@ fn not_confirmed(view: CallView<'_>, transaction: &Transaction, request: Message
 fn still_listed(view: CallView<'_>, transaction: &Transaction, request: MessageNo) -> Option<Finding> {
     let answer = success(view, transaction)?;
     let (register, ok) = (view.sip(request), view.sip(answer));
-    let header = register.header(HeaderName::Expires).and_then(number);
+    let header = || register.header(HeaderName::Expires).and_then(number);
     let live = || ok.contacts().take(CONTACTS).filter(|contact| contact.expires() != Some(0));
-    let removed = |uri: &[u8]| live().find(|contact| binding(contact.uri) == binding(uri));
+    let removed = |uri: &[u8]| live().find(|contact| Binding::of(contact.uri) == Binding::of(uri));
     let left = register.contacts().take(CONTACTS).find_map(|contact| {
-        if contact.is_star() && header == Some(0) {
+        if contact.is_star() && header() == Some(0) {
             return live().next();
         }
-        let gone = !contact.is_star() && contact.expires().or(header) == Some(0);
+        let gone = !contact.is_star() && contact.expires().or_else(header) == Some(0);
         gone.then(|| removed(contact.uri)).flatten()
     })?;
     let left = subject::address(left.uri);
@@ -274,12 +296,12 @@ fn star(view: CallView<'_>, request: MessageNo) -> Option<Finding> {
     if !register.has(Facts::CONTACT) || cut(view, request) {
         return None;
     }
-    let contacts: Vec<_> = register.contacts().take(CONTACTS).collect();
-    if !contacts.iter().any(Address::is_star) {
+    let contacts = || register.contacts().take(CONTACTS);
+    if !contacts().any(|contact| contact.is_star()) {
         return None;
     }
     let expires = register.header(HeaderName::Expires).and_then(number);
-    let what = match (expires, contacts.len()) {
+    let what = match (expires, contacts().count()) {
         (Some(0), 1) => return None,
         (Some(0), _) => "together with other contacts".to_owned(),
         (Some(seconds), _) => format!("with Expires: {seconds}"),
@@ -295,7 +317,7 @@ fn star(view: CallView<'_>, request: MessageNo) -> Option<Finding> {
 fn cseq(view: CallView<'_>) -> Option<Finding> {
     /// Call-ID, From tag and client.
     type Key<'a> = (&'a [u8], &'a [u8], IpAddr);
-    let mut last: HashMap<Key<'_>, (u32, Timestamp, MessageNo)> = HashMap::new();
+    let mut last: HashMap<Key<'_>, (u32, Timestamp, MessageNo), RandomState> = HashMap::default();
     for (_, transaction, request) in requests_of(view, Method::Register) {
         let message = view.sip(request);
         if transaction.upstream.is_some() {
@@ -336,7 +358,9 @@ mod tests {
 
     #[test]
     fn a_binding_is_user_and_host_whatever_the_parameters() {
-        assert_eq!(binding(b"sip:bob@192.0.2.4:5060;transport=udp"), binding(b"sip:bob@192.0.2.4"));
-        assert_ne!(binding(b"sip:bob@192.0.2.4:5080"), binding(b"sip:bob@192.0.2.4"));
+        let plain = Binding::of(b"sip:bob@phone.example.com");
+        assert_eq!(Binding::of(b"sip:bob@Phone.example.com:5060;transport=udp"), plain);
+        assert_ne!(Binding::of(b"sip:bob@phone.example.com:5080"), plain);
+        assert_ne!(Binding::of(b"sip:Bob@phone.example.com"), plain);
     }
 }

@@ -2,6 +2,7 @@
 //! is open, D11 a re-INVITE or UPDATE that failed.
 
 use super::facts::{self, CROSSING, Dialogs, TIMEOUT, TransactionNo, deepest, final_status, hop, span, status, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Idx;
@@ -64,6 +65,10 @@ pub(super) struct ReInvite;
 impl Rule for ReInvite {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&D08, &D09, &D10, &D11] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::REINVITE) || context.outline().of_method(&[Method::Update])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

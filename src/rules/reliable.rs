@@ -30,6 +30,10 @@ impl Rule for PrackMissing {
         const { &[&X01] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().has(Facts::RSEQ)
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let pracked = Pracked::of(view);

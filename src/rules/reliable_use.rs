@@ -60,6 +60,10 @@ impl Rule for ReliableUse {
         const { &[&RACK, &ORDER, &MISUSE, &TOO_EARLY] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().has(Facts::RSEQ | Facts::RACK | Facts::REQUIRE)
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let concerned = |message: &Message| [Facts::RSEQ, Facts::RACK, Facts::REQUIRE].iter().any(|f| message.has(*f));

@@ -7,6 +7,7 @@
 use super::facts::{
     self, COPY_AFTER_RESPONSE, TransactionNo, at_times, final_status, sendings, span, stretch, time, times,
 };
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::Transport;
@@ -54,6 +55,10 @@ pub(super) struct Repeats;
 impl Rule for Repeats {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T05, &T06, &T07, &T08] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::RESENT)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

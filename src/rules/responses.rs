@@ -2,6 +2,7 @@
 //! provisional after the final, I10 an answered ACK, I13 no To tag.
 
 use super::facts::{self, TIMEOUT, heard, plain, span, status, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::flow::Cause;
@@ -59,6 +60,11 @@ pub(super) struct Responses;
 impl Rule for Responses {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T12, &T13, &T14, &I10, &I13] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        let strange = Trait::HEADLESS | Trait::AFTER_FINAL | Trait::ANSWERED_ACK | Trait::UNTAGGED;
+        context.outline().shows(strange)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

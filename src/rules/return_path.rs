@@ -2,6 +2,7 @@
 //! with where the request came from.
 
 use super::facts::{cut, name, plain, sender};
+use super::outline::Trait;
 use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
@@ -38,6 +39,10 @@ impl Rule for ReturnPath {
         const { &[&P10, &P11] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::UDP)
+    }
+
     /// Each is told once for a call: a server does it always or never.
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
@@ -67,7 +72,7 @@ impl<'a> Pair<'a> {
         let readable = |no: &MessageNo| !cut(view, *no) && !view.sip(*no).has(Facts::MALFORMED);
         let request = t.request.filter(readable)?;
         let response = t.provisional.or(t.final_response).filter(readable)?;
-        let asked = view.sip(request).vias().next()?;
+        let asked = view.sip(request).top_via()?;
         let (there, back) = (view.seen(request).connection, view.seen(response).connection);
         let udp = there.transport == Transport::Udp && back.transport == Transport::Udp;
         // A Via of the client that was completed on the way, or names a multicast address, says more than the tap.
@@ -123,7 +128,7 @@ impl<'a> Pair<'a> {
         if !moved && !asked {
             return None;
         }
-        let answered = self.view.sip(self.response).vias().next()?;
+        let answered = self.view.sip(self.response).top_via()?;
         let (moved, asked) = (moved && answered.received.is_none(), asked && !matches!(answered.rport, Some(Some(_))));
         let what = match (moved, asked) {
             (false, false) => return None,

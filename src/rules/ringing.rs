@@ -5,7 +5,7 @@ use super::{Context, Finding, Meta, Rule, Severity, cancel, late, subject};
 use crate::analysis::CallView;
 use crate::base::Timestamp;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{HeaderName, Method};
+use crate::sip::{Facts, HeaderName, Method};
 use std::time::Duration;
 
 static I18: Meta = Meta {
@@ -31,6 +31,18 @@ pub(super) struct Ringing;
 impl Rule for Ringing {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&I18, &I19] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        let (long, slow) = (context.knowledge.settings.ringing(), context.knowledge.settings.silence());
+        let view = context.view;
+        let may = |t: &Transaction| {
+            let (Some(first), Some(answer)) = (t.messages.first(), t.final_response) else { return true };
+            let took = time(view, answer).since(time(view, *first));
+            let limited = t.request.is_none_or(|no| view.sip(no).facts().intersects(Facts::EXPIRES | Facts::CUT));
+            limited || took > long || (took > slow && early(view, t).is_none())
+        };
+        view.call.transactions.iter().any(|t| t.method == Method::Invite && may(t))
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

@@ -42,6 +42,10 @@ impl Rule for RouteSet {
         const { &[&D05, &D06] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().has(Facts::RECORD_ROUTE)
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         if !view.messages().any(|(_, seen)| seen.message.has(Facts::RECORD_ROUTE)) {

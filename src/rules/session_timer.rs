@@ -8,7 +8,7 @@ use crate::base::Timestamp;
 use crate::call::Kind;
 use crate::flow::{Absent, Cause, judge};
 use crate::session::{Dialog, MessageNo, Transaction};
-use crate::sip::{Method, Refresher};
+use crate::sip::{Facts, Method, Refresher};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -50,6 +50,11 @@ impl Rule for SessionTimer {
         const { &[&NO_REFRESH, &NO_BYE, &TOO_SMALL] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        let timed = || context.outline().has(Facts::SESSION_EXPIRES) && may_have_run_out(context.view);
+        context.view.call.kind == Kind::Call && (context.outline().answered(&[422]) || timed())
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         if view.call.kind != Kind::Call {
@@ -73,6 +78,23 @@ impl Rule for SessionTimer {
             }
         }
     }
+}
+
+/// Whether the capture shows any time at which a session may have been given up: from two thirds of its interval on
+/// (RFC 4028 10).
+fn may_have_run_out(view: CallView<'_>) -> bool {
+    let end = view.call.end.max(view.call.watched_until).after(2 * SLACK);
+    let due = |no: MessageNo| {
+        let timer = view.sip(no).session_expires();
+        timer.is_some_and(|timer| time(view, no).after(Duration::from_secs(timer.seconds.into()) * 2 / 3) <= end)
+    };
+    let is_refresh = |t: &Transaction| matches!(t.method, Method::Invite | Method::Update);
+    let set = view.call.transactions.iter().filter(|t| is_refresh(t)).filter_map(|t| success(view, t));
+    let by_other = |no: &MessageNo| {
+        let t = view.call.message(*no).transaction.map(|at| view.call.transaction(at));
+        t.is_none_or(|t| !is_refresh(t) || success(view, t) != Some(*no))
+    };
+    set.chain(view.call.dialogs.iter().filter_map(|dialog| dialog.confirmed).filter(by_other)).any(due)
 }
 
 /// The dialogs of a call, in order, with their transactions; also those whose request the capture lacks.

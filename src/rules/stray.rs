@@ -1,6 +1,7 @@
 //! P14: a stateful proxy forwards a response of a transaction that is over (RFC 6026 7.3).
 
 use super::facts::{AT_ONCE, TIMEOUT, TransactionNo, name, receiver, sender, sendings, span, status, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::base::{Idx, Timestamp};
@@ -32,6 +33,18 @@ pub(super) struct StrayForwarded;
 impl Rule for StrayForwarded {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&P14] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        let view = context.view;
+        // Before this nothing is over.
+        let long = |t: &Transaction| {
+            let least = if t.method == Method::Invite { TIMEOUT } else { TIMER_K };
+            let ends = t.messages.first().zip(t.messages.last());
+            t.upstream.is_some()
+                && ends.is_some_and(|(first, last)| time(view, *last).since(time(view, *first)) > least)
+        };
+        context.outline().shows(Trait::FORWARDED) && view.call.transactions.iter().any(long)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

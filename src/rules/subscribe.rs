@@ -35,6 +35,10 @@ impl Rule for Subscriptions {
         const { &[&X11, &X12] }
     }
 
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().of_method(&[Method::Subscribe, Method::Notify])
+    }
+
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {
         let view = context.view;
         let dialogs = context.dialogs();

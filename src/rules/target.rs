@@ -2,6 +2,7 @@
 
 use super::ack_route::{is_loose, leads_to, points_at};
 use super::facts::{self, CROSSING, cut, span, status, time};
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity, subject};
 use crate::analysis::CallView;
 use crate::base::{Idx, Timestamp};
@@ -26,6 +27,10 @@ pub(super) struct RemoteTarget;
 impl Rule for RemoteTarget {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&D07] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::MOVED)
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

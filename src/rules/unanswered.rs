@@ -8,6 +8,7 @@ use super::facts::{
     self, CROSSING, TransactionNo, at_times, deepest, heard, judged, owed_back, sendings, span, stretch, time, times,
     undeliverable,
 };
+use super::outline::Trait;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::call::Outcome;
@@ -64,6 +65,10 @@ pub(super) struct Unanswered;
 impl Rule for Unanswered {
     fn metas(&self) -> &'static [&'static Meta] {
         const { &[&T01, &T04, &B01, &C01, &X02] }
+    }
+
+    fn concerns(&self, context: Context<'_>) -> bool {
+        context.outline().shows(Trait::UNFINISHED) || context.outline().of_method(&[Method::Prack])
     }
 
     fn call(&self, context: Context<'_>, findings: &mut Vec<Finding>) {

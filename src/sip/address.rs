@@ -1,6 +1,7 @@
 //! Addresses: From, To, Contact, Route and their like (RFC 3261 20.10, 25.1).
 
-use super::grammar::{Parsed, decimal, param, quoted, split_top, sws, trim};
+use super::grammar::{Parsed, decimal, is_lws, param, quoted, split_top, sws, trim};
+use memchr::memchr;
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{take_till, take_until};
@@ -21,6 +22,25 @@ pub struct Address<'a> {
 impl<'a> Address<'a> {
     /// Reads one value; `None` when brackets or quotes are not closed or no URI is there.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
+        Self::parse_usual(value).or_else(|| Self::parse_any(value))
+    }
+
+    /// Reads `<uri>` without a display name and with nothing but parameters behind it.
+    fn parse_usual(value: &'a [u8]) -> Option<Self> {
+        let inside = value.strip_prefix(b"<")?;
+        let close = memchr(b'>', inside)?;
+        let (uri, rest) = (&inside[..close], &inside[close + 1..]);
+        let is_bare = matches!(uri, [b'!'..=0xff, .., b'!'..=0xff]) && !rest.last().is_some_and(|byte| is_lws(*byte));
+        let params = match rest {
+            [] => rest,
+            [b';', params @ ..] => params,
+            _ => return None,
+        };
+        is_bare.then_some(Self { display: b"", uri, params })
+    }
+
+    /// Reads any value, by the grammar.
+    fn parse_any(value: &'a [u8]) -> Option<Self> {
         let (_, address) = alt((name_addr, addr_spec)).parse(trim(value)).ok()?;
         Some(address)
     }
@@ -103,6 +123,27 @@ fn behind_semicolon(rest: &[u8]) -> Result<&[u8], nom::Err<()>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: [&str; 16] =
+        ["<", ">", ";", "sip:a@b", "x", " ", "\t", "\"", "\\", "tag=1", "=", "*", "\r\n ", "?", ",", "\u{e4}"];
+
+    proptest! {
+        #[test]
+        fn what_is_usual_is_read_as_the_grammar_reads_it(
+            pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..10),
+        ) {
+            for value in [pieces.concat(), format!("<{}", pieces.concat())] {
+                let usual = Address::parse_usual(value.as_bytes());
+                prop_assert!(usual.is_none_or(|usual| Some(usual) == Address::parse_any(value.as_bytes())));
+            }
+        }
+    }
+
+    #[test]
+    fn usual_values_need_no_grammar() {
+        assert!(Address::parse_usual(b"<sip:bob@192.0.2.4:5060;transport=udp>;expires=60").is_some());
+    }
 
     fn parts(value: &str) -> Option<(String, String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

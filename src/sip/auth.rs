@@ -1,6 +1,8 @@
 //! Challenges and credentials (RFC 3261 20.44, 20.7; RFC 7616 3.3, 3.4).
 
-use super::grammar::{Params, Parsed, around, lws, split_top, sws, token, trim};
+use super::grammar::{Params, Parsed, around, is_lws, is_token, lws, split_top, sws, token, trim};
+use super::hot::until;
+use memchr::memchr2;
 use nom::Parser;
 use nom::sequence::{pair, preceded, terminated};
 
@@ -35,28 +37,29 @@ impl<'a> Challenge<'a> {
     /// Reads all challenges of one such value. RFC 3261 7.3.1 wants each in a header of its own, but
     /// HTTP joins them with commas (RFC 7235 4.1), and so do some servers.
     pub fn all(value: &'a [u8], proxy: bool) -> impl Iterator<Item = Self> {
-        Schemes(value).map(move |(scheme, list)| Self::of(scheme, list, proxy))
+        let mut usual = Self { proxy, ..Self::default() };
+        let scheme = usual_params(value, |name, value| usual.note(name, value));
+        let usual = scheme.map(|scheme| Self { scheme, ..usual });
+        let others = Schemes(if usual.is_some() { b"" } else { value });
+        usual.into_iter().chain(others.map(move |(scheme, list)| Self::of(scheme, list, proxy)))
     }
 
     fn of(scheme: &'a [u8], list: &'a [u8], proxy: bool) -> Self {
         let mut challenge = Self { proxy, scheme, ..Self::default() };
-        for (name, value) in Params::new(list, b',') {
-            let value = value.unwrap_or_default();
-            let slot = match Name::of(name) {
-                Name::Realm => &mut challenge.realm,
-                Name::Nonce => &mut challenge.nonce,
-                Name::Algorithm => &mut challenge.algorithm,
-                Name::Qop => &mut challenge.qop,
-                Name::Opaque => &mut challenge.opaque,
-                Name::Stale => {
-                    challenge.stale = value.eq_ignore_ascii_case(b"true");
-                    continue;
-                }
-                _ => continue,
-            };
-            *slot = value;
-        }
+        Params::new(list, b',').for_each(|(name, value)| challenge.note(name, value.unwrap_or_default()));
         challenge
+    }
+
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        match Name::of(name) {
+            Name::Realm => self.realm = value,
+            Name::Nonce => self.nonce = value,
+            Name::Algorithm => self.algorithm = value,
+            Name::Qop => self.qop = value,
+            Name::Opaque => self.opaque = value,
+            Name::Stale => self.stale = value.eq_ignore_ascii_case(b"true"),
+            _ => {}
+        }
     }
 }
 
@@ -100,32 +103,62 @@ impl<'a> Credentials<'a> {
 
     /// Reads all credentials of one such value, joined with commas against RFC 3261 7.3.1.
     pub fn all(value: &'a [u8], proxy: bool) -> impl Iterator<Item = Self> {
-        Schemes(value).map(move |(scheme, list)| Self::of(scheme, list, proxy))
+        let mut usual = Self { proxy, ..Self::default() };
+        let scheme = usual_params(value, |name, value| usual.note(name, value));
+        let usual = scheme.map(|scheme| Self { scheme, ..usual });
+        let others = Schemes(if usual.is_some() { b"" } else { value });
+        usual.into_iter().chain(others.map(move |(scheme, list)| Self::of(scheme, list, proxy)))
     }
 
     fn of(scheme: &'a [u8], list: &'a [u8], proxy: bool) -> Self {
         let mut credentials = Self { proxy, scheme, ..Self::default() };
-        for (name, value) in Params::new(list, b',') {
-            let slot = match Name::of(name) {
-                Name::Username => &mut credentials.username,
-                Name::Realm => &mut credentials.realm,
-                Name::Nonce => &mut credentials.nonce,
-                Name::Uri => &mut credentials.uri,
-                Name::Response => &mut credentials.response,
-                Name::Algorithm => &mut credentials.algorithm,
-                Name::Qop => &mut credentials.qop,
-                Name::Nc => &mut credentials.nc,
-                Name::Cnonce => &mut credentials.cnonce,
-                Name::Opaque => &mut credentials.opaque,
-                Name::UserHash => {
-                    credentials.userhash = value.is_some_and(|value| value.eq_ignore_ascii_case(b"true"));
-                    continue;
-                }
-                Name::Stale | Name::Other => continue,
-            };
-            *slot = value.unwrap_or_default();
-        }
+        Params::new(list, b',').for_each(|(name, value)| credentials.note(name, value.unwrap_or_default()));
         credentials
+    }
+
+    fn note(&mut self, name: &[u8], value: &'a [u8]) {
+        match Name::of(name) {
+            Name::Username => self.username = value,
+            Name::Realm => self.realm = value,
+            Name::Nonce => self.nonce = value,
+            Name::Uri => self.uri = value,
+            Name::Response => self.response = value,
+            Name::Algorithm => self.algorithm = value,
+            Name::Qop => self.qop = value,
+            Name::Nc => self.nc = value,
+            Name::Cnonce => self.cnonce = value,
+            Name::Opaque => self.opaque = value,
+            Name::UserHash => self.userhash = value.eq_ignore_ascii_case(b"true"),
+            Name::Stale | Name::Other => {}
+        }
+    }
+}
+
+/// Reads a value as nearly every sender writes it: one scheme, then `name=value` with or without quotes, and white
+/// space nowhere but behind the scheme and the commas. Gives the scheme.
+fn usual_params<'a>(value: &'a [u8], mut note: impl FnMut(&'a [u8], &'a [u8])) -> Option<&'a [u8]> {
+    let scheme_end = value.iter().position(|byte| !is_token(*byte)).filter(|end| *end > 0)?;
+    let (scheme, mut rest) = value.split_at(scheme_end);
+    if !rest.first().is_some_and(|byte| is_lws(*byte)) {
+        return None;
+    }
+    loop {
+        rest = &rest[rest.iter().position(|byte| !is_lws(*byte))?..];
+        let equals = rest.iter().position(|byte| !is_token(*byte)).filter(|end| *end > 0)?;
+        let (name, behind) = (&rest[..equals], rest[equals..].strip_prefix(b"=")?);
+        let (value, behind) = match behind.strip_prefix(b"\"") {
+            Some(quoted) => {
+                let close = memchr2(b'"', b'\\', quoted).filter(|close| quoted[*close] == b'"')?;
+                (&quoted[..close], &quoted[close + 1..])
+            }
+            None => behind.split_at(until::<b'!', _>(behind, 0, [b',', b'"', b'<'])),
+        };
+        note(name, value);
+        match behind {
+            [] => return Some(scheme),
+            [b',', more @ ..] => rest = more,
+            _ => return None,
+        }
     }
 }
 
@@ -179,30 +212,61 @@ enum Name {
 
 impl Name {
     fn of(name: &[u8]) -> Self {
-        const NAMES: [(&str, Name); 12] = [
-            ("username", Name::Username),
-            ("realm", Name::Realm),
-            ("nonce", Name::Nonce),
-            ("uri", Name::Uri),
-            ("response", Name::Response),
-            ("algorithm", Name::Algorithm),
-            ("qop", Name::Qop),
-            ("nc", Name::Nc),
-            ("cnonce", Name::Cnonce),
-            ("opaque", Name::Opaque),
-            ("stale", Name::Stale),
-            ("userhash", Name::UserHash),
-        ];
-        NAMES
-            .iter()
-            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
-            .map_or(Self::Other, |(_, name)| *name)
+        let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is(b"nc") => Self::Nc,
+            3 if is(b"uri") => Self::Uri,
+            3 if is(b"qop") => Self::Qop,
+            5 if is(b"realm") => Self::Realm,
+            5 if is(b"nonce") => Self::Nonce,
+            5 if is(b"stale") => Self::Stale,
+            6 if is(b"cnonce") => Self::Cnonce,
+            6 if is(b"opaque") => Self::Opaque,
+            8 if is(b"response") => Self::Response,
+            8 if is(b"username") => Self::Username,
+            8 if is(b"userhash") => Self::UserHash,
+            9 if is(b"algorithm") => Self::Algorithm,
+            _ => Self::Other,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PIECES: [&str; 24] = [
+        "realm=\"a\"",
+        "nonce=n",
+        ",",
+        ", ",
+        ",\r\n ",
+        "username=\"b, c\"",
+        "uri=\"sip:x\"",
+        "NC=00000001",
+        "stale=true",
+        "userhash=TRUE",
+        "\"",
+        "\\",
+        " ",
+        "=",
+        "Basic ",
+        "Digest ",
+        "<",
+        ">",
+        "opaque=\"\"",
+        "qop=",
+        "cnonce=a==",
+        "algorithm = MD5",
+        "response=\"d",
+        "x",
+    ];
+
+    #[test]
+    fn usual_values_need_no_grammar() {
+        let usual = b"Digest username=\"bob\", realm=\"x, y\",nonce=\"n=\",\r\n uri=\"sip:x\", response=\"d\", qop=auth, nc=00000001";
+        assert_eq!(usual_params(usual, |_, _| {}), Some(&b"Digest"[..]));
+    }
 
     #[test]
     fn a_challenge_is_read() {
@@ -248,6 +312,18 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn what_is_usual_is_read_as_the_grammar_reads_it(
+            pieces in proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..14),
+        ) {
+            let value = format!("Digest {}", pieces.concat());
+            let value = value.as_bytes();
+            let by_grammar: Vec<_> = Schemes(value).map(|(scheme, list)| Credentials::of(scheme, list, true)).collect();
+            proptest::prop_assert_eq!(Credentials::all(value, true).collect::<Vec<_>>(), by_grammar);
+            let by_grammar: Vec<_> = Schemes(value).map(|(scheme, list)| Challenge::of(scheme, list, false)).collect();
+            proptest::prop_assert_eq!(Challenge::all(value, false).collect::<Vec<_>>(), by_grammar);
+        }
+
         #[test]
         fn any_bytes_hold_some_schemes(value: Vec<u8>) {
             let found: usize = Schemes(&value).map(|(scheme, list)| scheme.len() + list.len()).sum();

@@ -3,6 +3,7 @@
 use super::HeaderName;
 use super::grammar::{Parsed, around, param, split_top, token};
 use super::header::{Fields, Headers};
+use crate::base::limits::HEADERS_PER_MESSAGE;
 use memchr::{memchr, memchr_iter};
 use nom::Parser;
 
@@ -30,7 +31,7 @@ impl<'a> Part<'a> {
 
     /// Its header fields.
     pub fn headers(&self) -> Headers<'a> {
-        Headers::new(Fields::new(self.head, 0))
+        Headers::new(Fields::new(self.head, 0), HEADERS_PER_MESSAGE)
     }
 
     /// The parts of a multipart; nothing for anything else.

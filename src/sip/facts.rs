@@ -9,7 +9,7 @@ pub struct Facts(u64);
 
 impl Facts {
     /// None.
-    pub(super) const NONE: Self = Self(0);
+    pub const NONE: Self = Self(0);
     /// Has Authorization.
     pub const AUTHORIZATION: Self = Self::of(HeaderName::Authorization);
     /// Has Proxy-Authorization.
@@ -40,10 +40,22 @@ impl Facts {
     pub const REPLACES: Self = Self::of(HeaderName::Replaces);
     /// Has Referred-By.
     pub const REFERRED_BY: Self = Self::of(HeaderName::ReferredBy);
+    /// Has Session-Expires.
+    pub const SESSION_EXPIRES: Self = Self::of(HeaderName::SessionExpires);
     /// Has Diversion.
     pub const DIVERSION: Self = Self::of(HeaderName::Diversion);
+    /// Has History-Info.
+    pub const HISTORY_INFO: Self = Self::of(HeaderName::HistoryInfo);
     /// Has Join.
     pub const JOIN: Self = Self::of(HeaderName::Join);
+    /// All of its body is `application/sdp`.
+    pub(super) const ALL_SDP: Self = Self(1 << 56);
+    /// Has more than one Contact field.
+    pub(super) const CONTACTS: Self = Self(1 << 57);
+    /// Has more than one field of Route and Record-Route.
+    pub(super) const ROUTES: Self = Self(1 << 58);
+    /// Has more than one field of credentials and challenges.
+    pub(super) const AUTHS: Self = Self(1 << 59);
     /// Has a body that is, or as multipart contains, `application/sdp`.
     pub const SDP: Self = Self(1 << 60);
     /// The bytes end before the header section or before Content-Length says.
@@ -55,7 +67,7 @@ impl Facts {
 
     /// The fact that a header of that name is there, readable or not; nothing for [`HeaderName::Other`].
     pub(super) const fn of(name: HeaderName) -> Self {
-        const { assert!((HeaderName::Other as u32) < 60, "the other facts need these bits") };
+        const { assert!((HeaderName::Other as u32) < 56, "the other facts need these bits") };
         match name {
             HeaderName::Other => Self(0),
             known => Self(1 << known as u32),
@@ -68,7 +80,7 @@ impl Facts {
     }
 
     /// Whether any of `other` holds.
-    pub(super) fn intersects(self, other: Self) -> bool {
+    pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 }

@@ -198,8 +198,9 @@ pub struct Header<'a> {
 pub struct Headers<'a>(std::iter::Take<Fields<'a>>);
 
 impl<'a> Headers<'a> {
-    pub(super) fn new(fields: Fields<'a>) -> Self {
-        Self(fields.take(crate::base::limits::HEADERS_PER_MESSAGE))
+    /// Of at most `room` fields.
+    pub(super) fn new(fields: Fields<'a>, room: usize) -> Self {
+        Self(fields.take(room))
     }
 }
 
@@ -225,8 +226,9 @@ pub(super) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub(super) fn new(fields: Fields<'a>, name: HeaderName) -> Self {
-        Self { fields, room: crate::base::limits::HEADERS_PER_MESSAGE, name }
+    /// Of at most `room` fields.
+    pub(super) fn new(fields: Fields<'a>, room: usize, name: HeaderName) -> Self {
+        Self { fields, room, name }
     }
 
     /// Of a header that is known not to be there.
@@ -298,6 +300,12 @@ impl<'a> Fields<'a> {
     /// Whether the field that was read last goes to the end of the bytes without a line end.
     pub(super) fn is_cut(&self) -> bool {
         self.at >= self.raw.len() && self.raw.last() != Some(&b'\n')
+    }
+
+    /// Where the next field begins.
+    #[inline]
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     /// What has not been walked over.

@@ -209,7 +209,7 @@ fn is_bare(text: &[u8]) -> bool {
 
 /// One to nine digits from `at` on, and where they end.
 #[inline]
-fn number(text: &[u8], at: usize) -> Read<u32> {
+pub(super) fn number(text: &[u8], at: usize) -> Read<u32> {
     let (mut number, mut end) = (0, at);
     while let Some(digit @ b'0'..=b'9') = text.get(end) {
         if end - at == 9 {
@@ -255,7 +255,7 @@ pub(super) fn near(byte: u8, text: &[u8]) -> Option<usize> {
 /// Where, from `at` on, the first octet below `LOW` or one of `ends` stands; at most [`LONG`] bytes away, so
 /// that nobody can have the whole message searched for each header.
 #[inline]
-fn until<const LOW: u8, const N: usize>(text: &[u8], at: usize, ends: [u8; N]) -> usize {
+pub(super) fn until<const LOW: u8, const N: usize>(text: &[u8], at: usize, ends: [u8; N]) -> usize {
     let Some(part) = text.get(at..) else { return text.len() };
     let (words, rest) = part[..part.len().min(LONG)].as_chunks::<8>();
     let mut at = at;

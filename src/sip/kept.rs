@@ -1,6 +1,6 @@
 //! What a message keeps of what was read of it, in half the bytes: a capture has millions of messages.
 
-use super::reading::{Parts, Span};
+use super::reading::{Marks, Parts, Span};
 use super::{Facts, Method};
 
 /// A part of a message that is asked for by name.
@@ -23,6 +23,7 @@ pub(super) enum Place {
 pub(super) struct Kept {
     pub(super) facts: Facts,
     places: Places,
+    pub(super) marks: Marks,
     pub(super) status: u16,
     pub(super) via_count: u16,
     pub(super) method: Method,
@@ -51,9 +52,9 @@ const NO_NUMBER: u32 = u32::MAX;
 impl Kept {
     /// What was read of a message of `len` bytes.
     pub(super) fn new(parts: Parts, len: usize) -> Self {
-        let Parts { facts, method, cseq_method, status, via_count, .. } = parts;
+        let Parts { facts, method, cseq_method, status, via_count, marks, .. } = parts;
         let places = Near::new(&parts, len).map_or_else(|| Places::Far(Box::new(parts)), Places::Near);
-        Self { facts, places, status, via_count, method, cseq_method }
+        Self { facts, places, marks, status, via_count, method, cseq_method }
     }
 
     /// A part of `raw`, the bytes of the message.
@@ -65,6 +66,17 @@ impl Kept {
                 raw.get(at.into()..usize::from(at) + usize::from(len)).unwrap_or_default()
             }
             Places::Far(parts) => parts.spans()[place as usize].in_raw(raw),
+        }
+    }
+
+    /// Where a part begins, if there is one.
+    #[inline]
+    pub(super) fn at(&self, place: Place) -> Option<usize> {
+        match &self.places {
+            Places::Near(near) => Some(near.spans[place as usize]).filter(|(_, len)| *len > 0).map(|(at, _)| at.into()),
+            Places::Far(parts) => {
+                Some(parts.spans()[place as usize]).filter(|span| !span.is_empty()).map(|span| span.at as usize)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use super::header::{Fields, Headers, Values};
 use super::kept::{Kept, Place};
 use super::reading::Parts;
 use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
+use crate::base::limits::HEADERS_PER_MESSAGE;
 use bytes::Bytes;
 use std::borrow::Cow;
 
@@ -134,6 +135,11 @@ impl Message {
         self.parts.content_length()
     }
 
+    /// All facts of it.
+    pub fn facts(&self) -> Facts {
+        self.parts.facts
+    }
+
     /// Whether all of `facts` hold.
     pub fn has(&self, facts: Facts) -> bool {
         self.parts.facts.contains(facts)
@@ -141,16 +147,25 @@ impl Message {
 
     /// The header fields in order, also those that cannot be read.
     pub fn headers(&self) -> Headers<'_> {
-        Headers::new(Fields::new(&self.raw, self.parts.headers()))
+        Headers::new(Fields::new(&self.raw, self.parts.headers()), HEADERS_PER_MESSAGE)
     }
 
     /// Every value of that header, comma lists not split.
     pub fn values(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         if self.lacks(Facts::of(name)) {
-            Values::none(name)
-        } else {
-            Values::new(Fields::new(&self.raw, self.parts.headers()), name)
+            return Values::none(name);
         }
+        let (fields, room) = self.fields_for(name);
+        Values::new(fields, room, name)
+    }
+
+    /// The header fields, from where the first one of that name may stand, and how many of them to look at.
+    fn fields_for(&self, name: HeaderName) -> (Fields<'_>, usize) {
+        let (at, room) = match self.parts.marks.of(name, self.parts.facts) {
+            Some((at, only)) => (at, if only { 1 } else { HEADERS_PER_MESSAGE }),
+            None => (self.parts.headers(), HEADERS_PER_MESSAGE),
+        };
+        (Fields::new(&self.raw, at), room)
     }
 
     /// Whether none of these headers is there. Headers of cut messages may be, though no fact says so.
@@ -166,6 +181,12 @@ impl Message {
     /// The readable Via values, comma lists split, top one first.
     pub fn vias(&self) -> impl Iterator<Item = Via<'_>> {
         self.values(HeaderName::Via).flat_map(Commas::new).filter_map(Via::parse)
+    }
+
+    /// The first readable Via value.
+    pub fn top_via(&self) -> Option<Via<'_>> {
+        let usual = self.parts.at(Place::SentBy).and_then(|at| Via::in_line(&self.raw, at));
+        usual.or_else(|| self.vias().next())
     }
 
     /// The second readable Via value: of whoever sent the request to the element that the top one names.
@@ -218,15 +239,30 @@ impl Message {
     /// to look for when both are `lacking`.
     fn either(&self, lacking: bool, server: HeaderName, proxy: HeaderName) -> impl Iterator<Item = (&[u8], bool)> {
         let wanted = move |name: HeaderName| name == server || name == proxy;
-        let headers = (!lacking).then(|| self.headers()).into_iter().flatten();
-        headers.filter(move |h| wanted(h.name)).map(move |h| (h.value, h.name == proxy))
+        let headers = (!lacking).then(|| {
+            let (fields, room) = self.fields_for(server);
+            Headers::new(fields, room)
+        });
+        headers.into_iter().flatten().filter(move |h| wanted(h.name)).map(move |h| (h.value, h.name == proxy))
     }
 
     /// The first session description of the body.
     pub fn sdp(&self) -> Option<Sdp<'_>> {
+        self.sdp_part().map(Sdp::parse)
+    }
+
+    /// As [`Message::sdp`], as far as it says where media goes: without encodings and other attributes.
+    pub fn media(&self) -> Option<Sdp<'_>> {
+        self.sdp_part().map(Sdp::parse_media)
+    }
+
+    fn sdp_part(&self) -> Option<&[u8]> {
+        if self.has(Facts::ALL_SDP) {
+            return Some(self.body());
+        }
         self.has(Facts::SDP).then(|| {
             let content_type = self.header(HeaderName::ContentType).unwrap_or_default();
-            Sdp::parse(sdp_part(content_type, self.body()).unwrap_or_default())
+            sdp_part(content_type, self.body()).unwrap_or_default()
         })
     }
 
@@ -477,6 +513,25 @@ mod tests {
         let message = parse("BYE sip:x SIP/2.0\r\nProxy-Authorization: Digest username=\"u\"\r\n\r\n");
         assert!(message.has(Facts::PROXY_AUTHORIZATION));
         assert_eq!(message.credentials().next().map(|c| (c.proxy, text(c.username))), Some((true, "u".to_owned())));
+    }
+
+    #[test]
+    fn the_top_via_is_the_first_that_can_be_read() {
+        let usual = "Via: SIP/2.0/TCP client.atlanta.example.com:5060;branch=z9hG4bK74bf9";
+        assert!(INVITE.contains(usual));
+        for line in [
+            usual,
+            "v:SIP/2.0/UDP 192.0.2.1",
+            "Via: SIP/2.0/UDP 192.0.2.1:5060 ;rport",
+            "Via: SIP/2.0/UDP 192.0.2.1;rport\r\n ;branch=1",
+            "Via: SIP/2.0/UDP a;branch=1, SIP/2.0/UDP b;branch=2",
+            "Via: SIP/2.0/UDP\tc;maddr=\"d\"",
+            "Via: x\r\nVia: SIP/2.0/UDP e",
+        ] {
+            let message = parse(INVITE.replace(usual, line));
+            assert_eq!(message.top_via(), message.vias().next(), "{line}");
+            assert!(message.top_via().is_some(), "{line}");
+        }
     }
 
     #[test]

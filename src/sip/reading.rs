@@ -37,6 +37,52 @@ impl Span {
     }
 }
 
+/// Where the first field of some headers that rules and dialogs go by begins, so that looking for them need not walk
+/// there. They lie within the first 64 KiB and [`Marks::FIELDS`] fields; 0 is unknown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Marks {
+    contact: u16,
+    /// Route or Record-Route.
+    route: u16,
+    /// Credentials or challenges.
+    auth: u16,
+}
+
+impl Marks {
+    /// Messages with more header fields have no marks: how many of them are looked at counts from the first.
+    const FIELDS: usize = 256;
+
+    /// The mark of a header, and the fact that there are several fields of that mark.
+    fn slot(&mut self, name: HeaderName) -> Option<(&mut u16, Facts)> {
+        match name {
+            HeaderName::Contact => Some((&mut self.contact, Facts::CONTACTS)),
+            HeaderName::Route | HeaderName::RecordRoute => Some((&mut self.route, Facts::ROUTES)),
+            HeaderName::Authorization
+            | HeaderName::ProxyAuthorization
+            | HeaderName::WwwAuthenticate
+            | HeaderName::ProxyAuthenticate => Some((&mut self.auth, Facts::AUTHS)),
+            _ => None,
+        }
+    }
+
+    /// Notes a field; gives the fact that it is not the first, if so.
+    fn note(&mut self, name: HeaderName, at: usize) -> Facts {
+        match self.slot(name) {
+            Some((slot, _)) if *slot == 0 => *slot = u16::try_from(at).unwrap_or(0),
+            Some((_, several)) => return several,
+            None => {}
+        }
+        Facts::NONE
+    }
+
+    /// Where the walk for headers of that name may begin, and whether it ends with the field there unless `facts`, those
+    /// of the message, say that there are more.
+    pub(super) fn of(mut self, name: HeaderName, facts: Facts) -> Option<(usize, bool)> {
+        let (at, several) = self.slot(name).filter(|(at, _)| **at > 0)?;
+        Some((usize::from(*at), !facts.intersects(several | Facts::CUT)))
+    }
+}
+
 /// What every message is asked for, and where in its bytes it lies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Parts {
@@ -52,6 +98,7 @@ pub(super) struct Parts {
     /// Request-URI of a request, reason phrase of a response.
     pub(super) target: Span,
     pub(super) headers: u32,
+    pub(super) marks: Marks,
     pub(super) body: Span,
     pub(super) call_id: Span,
     pub(super) branch: Span,
@@ -74,6 +121,7 @@ impl Parts {
         method_name: Span::NONE,
         target: Span::NONE,
         headers: 0,
+        marks: Marks { contact: 0, route: 0, auth: 0 },
         body: Span::NONE,
         call_id: Span::NONE,
         branch: Span::NONE,
@@ -188,16 +236,24 @@ impl<'a> Reading<'a> {
             if room > 0
                 && let Some((field, len)) = read(fields.rest())
             {
+                if let Hot::Other(name, _) = field {
+                    self.parts.facts |= self.parts.marks.note(name, fields.at());
+                }
                 fields.pass(len);
                 self.hot(field);
             } else if let Some(field) = fields.next() {
                 if room > 0 && !fields.is_cut() {
-                    self.note(HeaderName::from_bytes(field.name), field.value);
+                    let name = HeaderName::from_bytes(field.name);
+                    self.parts.facts |= self.parts.marks.note(name, field.at);
+                    self.note(name, field.value);
                 }
             } else {
                 break;
             }
             room = room.saturating_sub(1);
+        }
+        if limits::HEADERS_PER_MESSAGE - room > Marks::FIELDS {
+            self.parts.marks = Marks::default();
         }
         match fields.body() {
             Some(body) => self.body(body),
@@ -344,8 +400,11 @@ impl<'a> Reading<'a> {
         }
         let body = &present[..length.min(present.len())];
         self.parts.body = Span::of(self.raw, body);
-        if sdp_part(self.content_type, body).is_some() {
+        if let Some(sdp) = sdp_part(self.content_type, body) {
             self.parts.facts |= Facts::SDP;
+            if sdp.len() == body.len() {
+                self.parts.facts |= Facts::ALL_SDP;
+            }
         }
         let parts = &self.parts;
         if parts.via_count == 0

@@ -85,6 +85,15 @@ const KEPT: usize = 1024;
 impl<'a> Sdp<'a> {
     /// Reads any body; lines that are not understood are passed over.
     pub fn parse(body: &'a [u8]) -> Self {
+        Self::read(body, true)
+    }
+
+    /// Reads where media goes, and which way: encodings and other attributes are left out.
+    pub fn parse_media(body: &'a [u8]) -> Self {
+        Self::read(body, false)
+    }
+
+    fn read(body: &'a [u8], attributes: bool) -> Self {
         let mut sdp = Self::default();
         let mut room = KEPT;
         for line in Lines(body) {
@@ -102,7 +111,7 @@ impl<'a> Sdp<'a> {
                     if kind == b'm' {
                         sdp.add_media(value);
                     } else {
-                        sdp.attribute(value);
+                        sdp.attribute(value, attributes);
                     }
                 }
                 _ => {}
@@ -135,7 +144,8 @@ impl<'a> Sdp<'a> {
         });
     }
 
-    fn attribute(&mut self, value: &'a [u8]) {
+    /// Takes an attribute; one that is no direction only if `keep` says so.
+    fn attribute(&mut self, value: &'a [u8], keep: bool) {
         let direction = match value {
             b"sendrecv" => Some(Direction::SendRecv),
             b"sendonly" => Some(Direction::SendOnly),
@@ -146,6 +156,7 @@ impl<'a> Sdp<'a> {
         match (self.media.last_mut(), direction) {
             (Some(media), Some(direction)) => media.direction = direction,
             (None, Some(direction)) => self.direction = direction,
+            _ if !keep => {}
             (Some(media), None) => match value.strip_prefix(b"rtpmap:").and_then(rtpmap) {
                 Some(map) => media.rtpmaps.push(map),
                 None => media.attributes.push(value),

@@ -1,6 +1,7 @@
 //! URIs and when two of them are the same (RFC 3261 19.1).
 
 use super::grammar::{Params, Parsed, decimal};
+use super::hot::{number, until};
 use memchr::memchr;
 use nom::Parser;
 use nom::branch::alt;
@@ -35,6 +36,33 @@ const COMPARED: usize = 64;
 impl<'a> Uri<'a> {
     /// Reads a URI without angle brackets; `None` when scheme or host cannot be told.
     pub fn parse(uri: &'a [u8]) -> Option<Self> {
+        Self::parse_usual(uri).or_else(|| Self::parse_any(uri))
+    }
+
+    /// Reads `sip:user@host:port;params` as nearly every sender writes it: no brackets, no headers, no white space.
+    fn parse_usual(uri: &'a [u8]) -> Option<Self> {
+        let (scheme, rest) = (&uri[..3.min(uri.len())], uri.strip_prefix(b"sip:")?);
+        let (user, rest) = match memchr(b'@', rest) {
+            Some(at) => (&rest[..at], &rest[at + 1..]),
+            None => (&rest[..0], rest),
+        };
+        let end = until::<b'!', _>(rest, 0, [b':', b';', b'?', b'<', b'>', b'[']);
+        let host = rest.get(..end).filter(|host| !host.is_empty())?;
+        let (port, end) = match rest.get(end) {
+            Some(b':') => number(rest, end + 1).and_then(|(port, end)| Some((Some(u16::try_from(port).ok()?), end)))?,
+            _ => (None, end),
+        };
+        let params = match rest.get(end..)? {
+            [] => &rest[..0],
+            [b';', params @ ..] => params,
+            _ => return None,
+        };
+        let plain = memchr(b':', user).is_none() && !params.contains(&b'?');
+        plain.then_some(Self { scheme, user, host, port, params, ..Self::default() })
+    }
+
+    /// Reads any URI, by the grammar.
+    fn parse_any(uri: &'a [u8]) -> Option<Self> {
         let (rest, scheme) = scheme(uri).ok()?;
         let sip = scheme.eq_ignore_ascii_case(b"sip") || scheme.eq_ignore_ascii_case(b"sips");
         let (_, parsed) = if sip { sip_uri(rest) } else { other_uri(rest) }.ok()?;
@@ -185,6 +213,47 @@ impl Iterator for Unescaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: [&str; 18] = [
+        "sip:",
+        "SIP:",
+        "sips:",
+        "bob",
+        "@",
+        "h.example",
+        "[::1]",
+        ":",
+        "5060",
+        "99999",
+        ";",
+        "lr",
+        "=",
+        "?",
+        "<",
+        " ",
+        "\t",
+        "\u{e4}",
+    ];
+
+    proptest! {
+        #[test]
+        fn what_is_usual_is_read_as_the_grammar_reads_it(
+            pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..10),
+        ) {
+            for uri in [pieces.concat(), format!("sip:{}", pieces.concat())] {
+                let usual = Uri::parse_usual(uri.as_bytes());
+                prop_assert!(usual.is_none_or(|usual| Some(usual) == Uri::parse_any(uri.as_bytes())), "{uri}");
+            }
+        }
+    }
+
+    #[test]
+    fn usual_uris_need_no_grammar() {
+        for usual in ["sip:bob@192.0.2.4:5060;transport=udp", "sip:example.com", "sip:p1.example.com;lr"] {
+            assert!(Uri::parse_usual(usual.as_bytes()).is_some(), "{usual}");
+        }
+    }
 
     fn same(ours: &str, theirs: &str) -> bool {
         let (ours, theirs) = (Uri::parse(ours.as_bytes()).unwrap(), Uri::parse(theirs.as_bytes()).unwrap());

@@ -1,6 +1,7 @@
 //! Via values (RFC 3261 20.42).
 
-use super::grammar::{Params, Parsed, around, decimal, is_lws, split_top, sws, token, trim};
+use super::grammar::{Params, Parsed, around, decimal, is_lws, is_token, split_top, sws, token, trim};
+use super::hot::{number, until};
 use nom::Parser;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_till, take_till1};
@@ -36,6 +37,56 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one value of a Via header; `None` when protocol or sent-by cannot be told.
     pub fn parse(value: &'a [u8]) -> Option<Self> {
+        Self::parse_usual(value).or_else(|| Self::parse_any(value))
+    }
+
+    /// Reads a value as nearly every sender writes it: no white space but before the host, no list, quotes or brackets.
+    fn parse_usual(value: &'a [u8]) -> Option<Self> {
+        let rest = value.strip_prefix(b"SIP/2.0/")?;
+        let space = rest.iter().position(|byte| !is_token(*byte)).filter(|len| *len > 0)?;
+        let sent = rest[space..].strip_prefix(b" ")?;
+        let (via, end) = Self::sent(&rest[..space], sent)?;
+        (end == sent.len()).then_some(via)
+    }
+
+    /// Reads a value as [`Via::parse_usual`] does, where it is known that the sent-by begins at `at` in the message `raw`.
+    pub(super) fn in_line(raw: &'a [u8], at: usize) -> Option<Self> {
+        let (before, sent) = raw.split_at_checked(at)?;
+        let before = before.strip_suffix(b" ")?;
+        let transport = before.len() - before.iter().rev().position(|byte| !is_token(*byte)).filter(|len| *len > 0)?;
+        let (before, transport) = before.split_at(transport);
+        let (via, end) = Self::sent(transport, sent).filter(|_| before.ends_with(b"SIP/2.0/"))?;
+        matches!(sent.get(end..)?, [b'\r', b'\n', next, ..] if !is_lws(*next) || *next == b'\r').then_some(via)
+    }
+
+    /// Reads sent-by and parameters, up to where something stands that is unusual, or no part of them.
+    fn sent(transport: &'a [u8], sent: &'a [u8]) -> Option<(Self, usize)> {
+        let host_end = until::<b'!', _>(sent, 0, [b':', b';', b',', b'[', b'<', b'"']);
+        let host = sent.get(..host_end).filter(|host| !host.is_empty())?;
+        let (port, sent_by_end) = match sent.get(host_end) {
+            Some(b':') => {
+                let (port, end) = number(sent, host_end + 1)?;
+                (Some(u16::try_from(port).ok()?), end)
+            }
+            _ => (None, host_end),
+        };
+        let mut via = Self { transport, host, port, sent_by: &sent[..sent_by_end], ..Self::default() };
+        let mut at = sent_by_end;
+        while sent.get(at) == Some(&b';') {
+            let end = until::<b'!', _>(sent, at + 1, [b';', b',', b'"', b'<']);
+            let param = sent.get(at + 1..end)?;
+            match param.iter().position(|byte| *byte == b'=') {
+                Some(equals) => via.note(&param[..equals], Some(&param[equals + 1..])),
+                None => via.note(param, None),
+            }
+            at = end;
+        }
+        via.params = sent.get(sent_by_end + 1..at).unwrap_or_default();
+        Some((via, at))
+    }
+
+    /// Reads any value, by the grammar.
+    fn parse_any(value: &'a [u8]) -> Option<Self> {
         let (rest, (transport, _, (sent_by, host, port))) = (sent_protocol, sws, sent_by).parse(trim(value)).ok()?;
         let params = match split_top(rest, b';') {
             (before, Some(params)) if trim(before).is_empty() => params,
@@ -92,6 +143,36 @@ fn port_number(digits: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    const PIECES: [&str; 26] = [
+        "UDP ",
+        "UDP",
+        " ",
+        "h",
+        "192.0.2.1",
+        "[::1]",
+        ":",
+        "5060",
+        ":99999",
+        ";",
+        ";;",
+        "branch=z9",
+        ";branch=",
+        ";rport",
+        ";rport=",
+        ";RPort=17",
+        ";received=1",
+        ";maddr=\"a;b\"",
+        ";ttl=1",
+        ";=x",
+        ",",
+        "<",
+        "\"",
+        "=",
+        "\r\n ",
+        "/",
+    ];
 
     #[test]
     fn an_ordinary_via_is_read() {
@@ -123,6 +204,23 @@ mod tests {
         assert_eq!((via.host, via.port), (b"2001:db8::9:1".as_slice(), Some(6050)));
         assert_eq!(via.sent_by, b"[2001:db8::9:1]:6050");
         assert_eq!(via.received, Some(b"2001:db8::9:255".as_slice()));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_usual_is_read_as_the_grammar_reads_it(
+            pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..12),
+        ) {
+            let value = format!("SIP/2.0/{}", pieces.concat());
+            prop_assert!(Via::parse_usual(value.as_bytes()).is_none_or(|via| Some(via) == Via::parse_any(value.as_bytes())));
+        }
+    }
+
+    #[test]
+    fn usual_values_need_no_grammar() {
+        let usual = "SIP/2.0/TLS proxy.example.com:5061;branch=z9hG4bK.1;rport=5061;received=192.0.2.1;maddr=a;ttl=1;x";
+        assert!(Via::parse_usual(usual.as_bytes()).is_some());
+        assert_eq!(Via::parse(usual.as_bytes()), Via::parse_any(usual.as_bytes()));
     }
 
     #[test]
