@@ -6,7 +6,7 @@ use super::subject;
 use super::{Context, Finding, Meta, Rule, Severity};
 use crate::analysis::CallView;
 use crate::session::{MessageNo, Transaction};
-use crate::sip::{Facts, HeaderName, Message, Uri, Via};
+use crate::sip::{Facts, Message, Uri, Via};
 
 static T15: Meta = Meta {
     code: "T15",
@@ -85,9 +85,9 @@ fn same_vias(asked: &Message, answer: &Message) -> bool {
     if asked.via_count() < 2 {
         return true;
     }
-    // Nearly always nobody touched them. Where there are as many fields as values, each field has one.
+    // Nearly always nobody touched them.
     let count = usize::from(asked.via_count());
-    let pairs = asked.values(HeaderName::Via).zip(answer.values(HeaderName::Via)).take(count).enumerate();
+    let pairs = asked.via_values().zip(answer.via_values()).take(count).enumerate();
     if pairs.take_while(|(at, (ours, theirs))| *at == 0 || ours == theirs).count() == count {
         return true;
     }

@@ -178,9 +178,14 @@ impl Message {
         self.values(name).next()
     }
 
+    /// The Via values as written, comma lists split, top one first.
+    pub fn via_values(&self) -> impl Iterator<Item = &[u8]> {
+        self.values(HeaderName::Via).flat_map(Commas::new)
+    }
+
     /// The readable Via values, comma lists split, top one first.
     pub fn vias(&self) -> impl Iterator<Item = Via<'_>> {
-        self.values(HeaderName::Via).flat_map(Commas::new).filter_map(Via::parse)
+        self.via_values().filter_map(Via::parse)
     }
 
     /// The first readable Via value.
