@@ -107,8 +107,8 @@ pub const FINDINGS_OF_CAPTURE: usize = 10_000;
 pub const HEP_PEERS: usize = 256;
 /// Hosts and reasons that the user is told of, when HEP is refused; all are counted.
 pub const REFUSED_PEERS: usize = 1024;
-/// Messages that wait for a HEP collector.
-pub const HEP_WAITING: usize = 8192;
+/// Bytes of messages that wait for a HEP collector: some seconds of a busy server.
+pub const HEP_WAITING: usize = 16 << 20;
 /// Bytes of packets that wait to be written: some seconds of a busy link, for as long as a disk may stop.
 pub const WAITING_TO_BE_WRITTEN: usize = 64 << 20;
 /// Files of a folder that is followed which are told apart; a ring of captures has some hundreds.

@@ -1,4 +1,4 @@
-//! Writes what belongs to some calls into a capture of its own, renamed if asked.
+//! Writes what belongs to some calls into a capture of its own, renamed if asked; and messages as they come for a collector.
 //!
 //! Three walks over the input keep memory in proportion to the calls: the analysis, [`Marker`], which finds the
 //! frames, and [`Copier`], which writes them. docs/export.md says what belongs to a call.
@@ -6,7 +6,9 @@
 mod anonymize;
 mod belongs;
 mod border;
+mod collector;
 mod copier;
+mod hep;
 mod keys;
 mod marker;
 mod pdu;
@@ -15,7 +17,9 @@ mod streams;
 pub use anonymize::Namer;
 pub use belongs::Belongs;
 pub use border::frame as border;
+pub use collector::{Collector, CollectorAddress, TlsClient};
 pub use copier::{Copier, Written};
+pub use hep::{packet as hep_packet, taker as hep_taker};
 pub use marker::{Marked, Marker};
 
 /// Gives other names to everybody in a SIP message, which may be cut anywhere. Its length stays.

@@ -90,7 +90,7 @@ fn a_package_is_named_only_where_it_belongs() {
         ("clap_complete::", &["cli"]),
         ("clap_mangen::", &["cli"]),
         ("toml::", &["cli"]),
-        ("rustls::", &["capture", "cli"]),
+        ("rustls::", &["capture", "export"]),
         ("mio::", &["capture"]),
         ("socket2::", &["capture"]),
         ("globset::", &["cli"]),

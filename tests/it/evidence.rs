@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::support;
+use crate::support::net::until;
 use callflow::base::{Batch, LinkType, Timestamp};
 use callflow::capture::{self, CaptureFile, Container, Frame, More, Source, Writer};
 use serde_json::Value;
@@ -11,7 +12,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
 
 const SECOND: i64 = 1_000_000_000;
 const START: i64 = 1_795_403_700_123_456_789;
@@ -118,12 +118,8 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 /// Waits for something that must come.
-fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_there() {
-        assert!(start.elapsed() < Duration::from_secs(120), "in vain: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
+fn wait_for(what: &str, is_there: impl FnMut() -> bool) {
+    assert!(until(is_there), "in vain: {what}");
 }
 
 #[test]
@@ -207,7 +203,7 @@ fn tshark(path: &Path) -> Option<(usize, bool)> {
     };
     let said = said(&output);
     assert!(output.status.success() || said.contains("cut short"), "{said}");
-    Some((output.stdout.iter().filter(|byte| **byte == b'\n').count(), said.contains("cut short")))
+    Some((output.stdout.split(|byte| *byte == b'\n').count() - 1, said.contains("cut short")))
 }
 
 #[test]

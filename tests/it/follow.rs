@@ -60,7 +60,9 @@ fn all_messages_of_a_growing_file_are_reported_when_the_signal_comes() {
         File::create(&path).unwrap();
         let mut child = follow(command, &path);
         append(path).join().unwrap();
-        signals.iter().for_each(|signal| send(signal, &child));
+        for signal in signals {
+            send(signal, &child);
+        }
         let mut report = String::new();
         child.stdout.take().unwrap().read_to_string(&mut report).unwrap();
         let status = child.wait().unwrap();

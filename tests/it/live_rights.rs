@@ -2,99 +2,19 @@
 #![cfg(target_os = "linux")]
 
 use crate::support;
+use crate::support::listener::{Listener, PROGRAM};
 use crate::support::net::{Net, until};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_callflow");
 const MAY_NOT: &str = "skipped: no right to make a network of its own (ip netns add, ip link add), or no veth";
-
-/// A program that runs, and what it says.
-struct Listener {
-    child: Child,
-    said: Receiver<String>,
-    all: Vec<String>,
-}
-
-/// What a program came to.
-struct Ended {
-    code: Option<i32>,
-    said: Vec<String>,
-    told: Vec<Value>,
-}
-
-impl Listener {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, said) = mpsc::channel();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn(move || stderr.lines().for_each(|line| drop(sender.send(line.unwrap()))));
-        Self { child, said, all: Vec::new() }
-    }
-
-    /// Listens within a network, until it is told to end; for two minutes at most.
-    fn within(net: &Net, args: &[&str]) -> Self {
-        let all = [&["live", "--format", "ndjson", "--allow-empty", "--duration", "120"], args].concat();
-        let mut listener = Self::start(net.command(PROGRAM, &all));
-        listener.await_words("listening on ");
-        listener
-    }
-
-    /// Waits until a line with these words was said.
-    fn await_words(&mut self, words: &str) -> String {
-        loop {
-            let line = self.said.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
-                let _ = self.child.kill();
-                panic!("'{words}' was not said, but {:#?}", self.all)
-            });
-            self.all.push(line.clone());
-            if line.contains(words) {
-                return line;
-            }
-        }
-    }
-
-    /// What the kernel says of each of its threads.
-    fn threads(&self) -> Vec<String> {
-        let folder = format!("/proc/{}/task", self.child.id());
-        let threads = fs::read_dir(folder).unwrap().flatten();
-        threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok()).collect()
-    }
-
-    /// Tells it to end.
-    fn end(mut self) -> Ended {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
-        let mut out = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-        let code = self.child.wait().unwrap().code();
-        self.all.extend(self.said.iter());
-        let told = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        Ended { code, said: self.all, told }
-    }
-}
-
-impl Ended {
-    fn summary(&self) -> &Value {
-        self.told.iter().find(|line| line["type"] == "summary").unwrap()
-    }
-
-    fn messages(&self) -> u64 {
-        self.summary()["sip"]["messages"].as_u64().unwrap()
-    }
-
-    fn has_anomaly(&self, kind: &str, words: &str) -> bool {
-        let anomalies = self.summary()["anomalies"].as_array().unwrap();
-        anomalies.iter().any(|one| one["kind"] == kind && one["text"].as_str().unwrap().contains(words))
-    }
-}
 
 /// A field of `/proc/PID/status`.
 fn field<'a>(status: &'a str, name: &str) -> &'a str {
@@ -163,7 +83,9 @@ fn send(net: &Net, frames: &[(&str, Vec<u8>)]) {
     let mut lines = String::new();
     for (interface, frame) in frames {
         let _ = write!(lines, "{interface} ");
-        frame.iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+        for byte in frame {
+            write!(lines, "{byte:02x}").unwrap();
+        }
         lines.push('\n');
     }
     child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
@@ -418,7 +340,7 @@ fn all_interfaces_and_several_of_them_are_one_capture_in_order_of_time() {
         let listener = Listener::within(&net, interfaces);
         send(&net, &frames);
         let ended = listener.end();
-        assert_eq!(ended.messages(), messages, "{interfaces:?}");
+        assert_eq!(ended.messages(), messages, "{interfaces:?}: {}", ended.summary());
         let calls: Vec<_> = ended.told.iter().filter(|line| line["type"] == "call").collect();
         assert_eq!(calls.len(), 5, "{interfaces:?}");
         for call in calls {

@@ -26,6 +26,7 @@ mod evidence;
 mod export;
 mod follow;
 mod formats;
+mod hep_live;
 mod hostile;
 mod ladders;
 mod legs;

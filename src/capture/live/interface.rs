@@ -103,6 +103,9 @@ impl Sniffer {
                 break;
             }
         }
+        if self.is_stopped() {
+            self.drain();
+        }
         let _ = self.feed.sender.send(Event::Ended);
     }
 
@@ -163,14 +166,17 @@ impl Sniffer {
         }
     }
 
-    /// Takes what was captured before the interface went away: the kernel hands it over when its time has come.
+    /// Takes what was captured before the end, or before the interface went away: the kernel hands it over when its time
+    /// has come, and has no more than fits into its buffer.
     fn drain(&mut self) {
         thread::sleep(COLLECT + IDLE);
-        loop {
+        let mut left = self.settings.ring.unsigned_abs() as usize;
+        while left > 0 {
             let filled = self.fill();
             if self.batch.packets.is_empty() {
                 return;
             }
+            left = left.saturating_sub(self.bytes.len());
             self.flush();
             if filled.is_err() {
                 return;
@@ -231,7 +237,7 @@ impl Sniffer {
             });
             self.bytes.extend_from_slice(packet.data);
             let first = *first.get_or_insert(time);
-            if self.bytes.len() >= BATCH_BYTES || time.since(first) >= COLLECT || self.is_stopped() {
+            if self.bytes.len() >= BATCH_BYTES || time.since(first) >= COLLECT {
                 return Ok(());
             }
         }

@@ -122,7 +122,8 @@ impl Live {
             .map_err(|why| Error::Usage(format!("cannot listen for HEP on {address}: {why}")))?;
         let address = HepAddress { address: bound, ..address };
         let feed = self.feed(hep::info(address));
-        hep::start(waiting, bound, settings.clone(), feed);
+        let settings = settings.clone();
+        self.waiting.push(Box::new(move || hep::run(waiting, bound, settings, feed)));
         Ok(address)
     }
 

@@ -4,6 +4,7 @@ mod clock;
 mod evidence;
 mod families;
 mod faulty;
+mod hep;
 mod http;
 mod interfaces;
 mod metrics;
@@ -48,14 +49,15 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
     let stop = follow::stop_flag().map_err(signals)?;
     let ops = Ops::new(args, again, &stop).map_err(signals)?;
     let metrics = args.ops.metrics.map(metrics::bind).transpose()?;
-    let mut source = match open(args, &stop) {
+    let collector = hep::Plan::of(&args.hep)?;
+    let mut source = match open(args, &stop, collector.as_ref()) {
         Err(error @ Error::Device { .. }) => {
             log::tell(Level::Error, "input-failed", &error, &[]);
             return Ok(Status::Unread);
         }
         source => source?,
     };
-    let told = rights::give_up(&args.rights, &needs(args))?;
+    let told = rights::give_up(&args.rights, &needs(args, collector.as_ref()))?;
     if args.known.voice == Voice::Verbose {
         for line in &told {
             log::tell(Level::Info, "rights", line, &[]);
@@ -63,7 +65,7 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
     }
     source.start();
     rights::give_up_rest();
-    let taps = taps(args, &source, metrics)?;
+    let taps = taps(args, &source, metrics, collector)?;
     let mut show = Show::new(args, output, judge, stop_on);
     let run = || Run::new(args, source, options, taps, ops).run(&mut show, &stop);
     match args.known.threads {
@@ -82,8 +84,8 @@ fn is_stream(args: &LiveArgs) -> bool {
 }
 
 /// What is reached after the rights were given up.
-fn needs(args: &LiveArgs) -> Needs {
-    let reopen = !is_stream(args) && args.interface.iter().any(|name| name != "any");
+fn needs(args: &LiveArgs, collector: Option<&hep::Plan>) -> Needs {
+    let reopen = interfaces_of(args).iter().any(|name| name != "any");
     let known = &args.known;
     let read_again = [&known.keylog, &known.passwords, &known.names].into_iter().flatten();
     let read_again = read_again.chain(&known.rsa_key).chain(&known.flow_file).chain(&known.project.file);
@@ -92,6 +94,7 @@ fn needs(args: &LiveArgs) -> Needs {
         read_again: read_again.cloned().collect(),
         write_again: args.output.iter().cloned().collect(),
         write: args.evidence.write.iter().cloned().collect(),
+        connect: collector.and_then(hep::Plan::port).into_iter().collect(),
         look_up: reopen && !args.words.is_empty(),
         reopen,
         ..Needs::default()
@@ -101,22 +104,41 @@ fn needs(args: &LiveArgs) -> Needs {
 /// Those who listen beside the one who tells.
 ///
 /// Rights were given up: what they open now and later stands in [`needs`].
-fn taps(args: &LiveArgs, source: &Live, metrics: Option<TcpListener>) -> Result<Vec<Box<dyn Tap>>, Error> {
+fn taps(
+    args: &LiveArgs,
+    source: &Live,
+    metrics: Option<TcpListener>,
+    collector: Option<hep::Plan>,
+) -> Result<Vec<Box<dyn Tap>>, Error> {
     let mut taps = Vec::new();
     taps.extend(evidence::tap(&args.evidence, args.follow.as_deref(), source)?);
     if let Some(listener) = metrics {
         taps.push(Box::new(Counting::serve(listener)?));
     }
+    taps.extend(collector.map(hep::Plan::start));
     Ok(taps)
 }
 
-/// Opens what the arguments name: interfaces, standard input, a file that grows, or a folder of them.
-fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
+/// The interfaces to listen on: all of them, unless packets come from elsewhere.
+fn interfaces_of(args: &LiveArgs) -> Vec<String> {
+    if is_stream(args) {
+        Vec::new()
+    } else if args.interface.is_empty() && args.hep.hep_listen.is_empty() {
+        vec!["any".to_owned()]
+    } else {
+        args.interface.clone()
+    }
+}
+
+/// Opens what the arguments name: interfaces, standard input, a file that grows, a folder of them, or addresses that
+/// agents send to. What goes to the collector stays out.
+fn open(args: &LiveArgs, stop: &Arc<AtomicBool>, collector: Option<&hep::Plan>) -> Result<Live, Error> {
     let (is_stdin, words) = match args.words.split_first() {
         Some((first, rest)) if first == "-" => (true, rest),
         _ => (false, &args.words[..]),
     };
     let filter = words.join(" ");
+    let filter = collector.map_or(filter.clone(), |collector| collector.filter(&filter));
     if is_stdin || args.follow.is_some() {
         let path = args.follow.clone().unwrap_or_else(|| PathBuf::from("-"));
         if is_stdin && args.follow.is_some() {
@@ -128,6 +150,7 @@ fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
         }
         let stop = Arc::clone(stop);
         let mut live = Live::new(limits::WAITING_OF_STREAM);
+        hep::listen(&args.hep, &mut live)?;
         live.read(move || {
             let file: Box<dyn Source> = match path.as_path() {
                 path if path == Path::new("-") => Box::new(CaptureFile::read(Box::new(io::stdin()), path)?),
@@ -146,11 +169,13 @@ fn open(args: &LiveArgs, stop: &Arc<AtomicBool>) -> Result<Live, Error> {
         filter,
     };
     let mut live = Live::new(limits::WAITING_BATCHES);
-    for name in &args.interface {
+    let mut names = interfaces_of(args);
+    for name in &names {
         live.listen(name, &settings)?;
     }
-    let names = args.interface.join(", ");
-    let fields = [("interfaces", args.interface.clone().into())];
+    names.extend(hep::listen(&args.hep, &mut live)?);
+    let fields = [("interfaces", names.clone().into())];
+    let names = names.join(", ");
     log::tell(Level::Info, "listening", &format_args!("listening on {names}; Ctrl-C ends it"), &fields);
     Ok(live)
 }

@@ -195,6 +195,7 @@ impl<'a> Run<'a> {
         }
         self.status.suspend(|| show.tell(&story, &news))?;
         self.look = start.elapsed();
+        self.tell_notes();
         self.tell_taps(&story, &news);
         self.analyzer.forget(&story.analysis, |call| news.next[call]);
         self.tell_status();
@@ -203,6 +204,7 @@ impl<'a> Run<'a> {
 
     fn end(mut self, show: &mut Show<'_>) -> Result<Status, Stop> {
         self.status.finish_and_clear();
+        self.tell_notes();
         let captures = self.source.captures();
         let drops: u64 = captures.iter().map(|capture| capture.drops).sum();
         let mut note = |text: String| self.analyzer.note(Anomaly::new(AnomalyKind::LimitReached, 0, 0, text));
@@ -242,6 +244,13 @@ impl<'a> Run<'a> {
         // The program ends here, with threads that may still wait for a stream.
         std::mem::forget(self.source);
         Ok(if unread { status.and(Status::Unread) } else { status })
+    }
+
+    /// What inputs want the user to know.
+    fn tell_notes(&self) {
+        for note in self.source.take_notes() {
+            self.status.suspend(|| log::tell(Level::Warning, "input", &note, &[]));
+        }
     }
 
     fn tell_taps(&mut self, story: &Story, news: &News) {

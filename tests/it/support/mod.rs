@@ -2,6 +2,8 @@
 
 pub mod legs;
 #[cfg(unix)]
+pub mod listener;
+#[cfg(unix)]
 pub mod net;
 pub mod packets;
 pub mod printed;

@@ -19,7 +19,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::Duration;
 
 /// Bytes of packets in one batch.
@@ -40,6 +39,28 @@ pub enum HepTransport {
     Tls,
 }
 
+impl HepTransport {
+    /// The transport at the start of "tcp:...", UDP without one, and what is behind.
+    pub fn split(text: &str) -> (Self, &str) {
+        match text.split_once(':') {
+            Some(("udp", rest)) => (Self::Udp, rest),
+            Some(("tcp", rest)) => (Self::Tcp, rest),
+            Some(("tls", rest)) => (Self::Tls, rest),
+            _ => (Self::Udp, text),
+        }
+    }
+}
+
+impl fmt::Display for HepTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        })
+    }
+}
+
 /// "udp:127.0.0.1:9060": where HEP goes. Without a transport it is UDP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HepAddress {
@@ -53,12 +74,7 @@ impl FromStr for HepAddress {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (transport, address) = match text.split_once(':') {
-            Some(("udp", rest)) => (HepTransport::Udp, rest),
-            Some(("tcp", rest)) => (HepTransport::Tcp, rest),
-            Some(("tls", rest)) => (HepTransport::Tls, rest),
-            _ => (HepTransport::Udp, text),
-        };
+        let (transport, address) = HepTransport::split(text);
         let address = address.parse().map_err(|_| "must look like udp:127.0.0.1:9060, tcp:[::1]:9060".to_owned())?;
         Ok(Self { transport, address })
     }
@@ -66,12 +82,7 @@ impl FromStr for HepAddress {
 
 impl fmt::Display for HepAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = match self.transport {
-            HepTransport::Udp => "udp",
-            HepTransport::Tcp => "tcp",
-            HepTransport::Tls => "tls",
-        };
-        write!(f, "{transport}:{}", self.address)
+        write!(f, "{}:{}", self.transport, self.address)
     }
 }
 
@@ -162,8 +173,8 @@ pub(super) fn bind(address: HepAddress, settings: &HepSettings) -> io::Result<(W
     }
 }
 
-/// Starts the thread that takes what comes.
-pub(super) fn start(waiting: Waiting, bound: SocketAddr, settings: HepSettings, feed: Feed) {
+/// Takes what comes, to the end.
+pub(super) fn run(waiting: Waiting, bound: SocketAddr, settings: HepSettings, feed: Feed) {
     let intake = Intake {
         feed,
         local: endpoint(bound),
@@ -174,10 +185,10 @@ pub(super) fn start(waiting: Waiting, bound: SocketAddr, settings: HepSettings, 
         told: HashSet::new(),
         unread: 0,
     };
-    thread::spawn(move || match waiting {
+    match waiting {
         Waiting::Datagrams(socket) => datagrams::run(&socket, intake),
         Waiting::Peers(peers) => peers.run(intake),
-    });
+    }
 }
 
 fn endpoint(address: SocketAddr) -> Endpoint {

@@ -1,10 +1,12 @@
 //! What `callflow live` is given.
 
 mod evidence;
+mod hep;
 mod ops;
 mod rights;
 
 pub(in crate::cli) use evidence::EvidenceArgs;
+pub(in crate::cli) use hep::HepArgs;
 pub(in crate::cli) use ops::OpsArgs;
 pub(in crate::cli) use rights::RightsArgs;
 
@@ -20,8 +22,8 @@ pub(in crate::cli) struct LiveArgs {
     /// Without a filter every packet is looked at: SIP is found on any port, in tunnels and in fragments.
     #[arg(value_name = "BPF")]
     pub(in crate::cli) words: Vec<String>,
-    /// Interface to listen on; may be repeated.
-    #[arg(short, long, value_name = "IFACE", default_value = "any", help_heading = "Input")]
+    /// Interface to listen on (default: any, which is all of them); may be repeated.
+    #[arg(short, long, value_name = "IFACE", help_heading = "Input")]
     pub(in crate::cli) interface: Vec<String>,
     /// List the interfaces there are, with their state and addresses, and stop.
     #[arg(long, help_heading = "Input")]
@@ -43,6 +45,8 @@ pub(in crate::cli) struct LiveArgs {
     /// Take each packet at once instead of some at a time: sooner by a tenth of a second, dearer under load.
     #[arg(long, help_heading = "Input")]
     pub(in crate::cli) immediate: bool,
+    #[command(flatten)]
+    pub(in crate::cli) hep: HepArgs,
     #[command(flatten)]
     pub(in crate::cli) known: KnownArgs,
     #[command(flatten)]
