@@ -407,6 +407,29 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[test]
+fn the_health_page_says_that_nothing_is_recorded_as_long_as_it_is_so() {
+    let into = folder("unwritable").join("evidence");
+    let mut live = Live::start(&["--write", into.to_str().unwrap()]);
+    let address = live.address();
+    let health = |status: &str| wait(|| get(&address, "GET /healthz").filter(|(said, _)| said.contains(status)));
+    assert!(health(" 200 ").is_some());
+    fs::remove_dir_all(&into).unwrap();
+    let whole = fs::read(support::root().join(REFUSED)).unwrap();
+    let (header, packets) = whole.split_at(24);
+    live.feed(header);
+    live.feed(packets);
+    let (_, why) = health(" 503 ").expect("it is told");
+    assert!(why.contains("cannot write"), "{why}");
+    fs::create_dir_all(&into).unwrap();
+    let written = wait(|| {
+        live.feed(packets);
+        get(&address, "GET /healthz").filter(|(said, _)| said.contains(" 200 "))
+    });
+    assert!(written.is_some(), "it is tried again");
+    assert_eq!(live.end().0.code(), Some(3), "packets are missing");
+}
+
+#[test]
 fn a_hangup_reads_the_configuration_again_and_opens_the_output_anew() {
     let folder = folder("reload");
     fs::write(folder.join("callflow.toml"), "").unwrap();

@@ -70,6 +70,8 @@ struct State {
     lost: Counts,
     tally: Tally,
     troubles: Vec<String>,
+    /// Why nothing is written.
+    fault: Option<String>,
     /// Whether the user knows that the disk is too slow.
     is_slow: bool,
     /// Packets of the job that is being done.
@@ -150,6 +152,11 @@ impl Recorder {
     /// What the user must be told, each once.
     pub fn troubles(&self) -> Vec<String> {
         std::mem::take(&mut self.shared.lock().troubles)
+    }
+
+    /// Why nothing is written by now, if so.
+    pub fn fault(&self) -> Option<String> {
+        self.shared.lock().fault.clone()
     }
 
     /// What came of it so far.
@@ -241,4 +248,7 @@ fn tell(recording: &mut Recording, state: &mut State) {
     sum.lost_calls += lost_calls;
     sum.removed += removed;
     state.troubles.append(&mut recording.take_troubles());
+    if state.fault.as_deref() != recording.fault() {
+        state.fault = recording.fault().map(str::to_owned);
+    }
 }

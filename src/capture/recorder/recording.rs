@@ -25,8 +25,8 @@ pub(super) struct Recording {
     number: usize,
     /// After an error, until it is time to try again.
     paused: bool,
-    /// Whether the user knows.
-    told: bool,
+    /// Why nothing is written, as the user was told.
+    fault: Option<String>,
     /// Packets that no file has, by interface, until a file says so.
     missing: Counts,
     /// Drops of each interface that files have told.
@@ -59,7 +59,7 @@ impl Recording {
             file: None,
             number: 0,
             paused: false,
-            told: false,
+            fault: None,
             missing: Counts::new(),
             told_drops: Counts::new(),
             tally: Tally::default(),
@@ -125,7 +125,7 @@ impl Recording {
         self.tally.written += packets;
         file.on_disk += packets;
         outcome?;
-        if std::mem::take(&mut self.told) {
+        if self.fault.take().is_some() {
             let place = self.folder.place(&file.name);
             self.troubles.push(format!(
                 "recording goes on in {place}; {} packets are missing",
@@ -182,8 +182,14 @@ impl Recording {
             }
             None => self.folder.place(""),
         };
-        if !std::mem::replace(&mut self.told, true) {
-            self.troubles.push(format!("cannot write {place}: {error}; recording pauses, and is tried again"));
+        self.blame(format!("cannot write {place}: {error}"), "; recording pauses, and is tried again");
+    }
+
+    /// Tells of the first fault since all was well.
+    fn blame(&mut self, fault: String, what_then: &str) {
+        if self.fault.is_none() {
+            self.troubles.push(format!("{fault}{what_then}"));
+            self.fault = Some(fault);
         }
     }
 
@@ -210,13 +216,11 @@ impl Recording {
             Ok(()) => {
                 self.tally.files += 1;
                 self.tally.written += call.packets.len() as u64;
-                self.told = false;
+                self.fault = None;
             }
             Err(error) => {
                 self.tally.lost_calls += 1;
-                if !std::mem::replace(&mut self.told, true) {
-                    self.troubles.push(format!("cannot write {} into {}: {error}", call.name, self.folder.place("")));
-                }
+                self.blame(format!("cannot write {} into {}: {error}", call.name, self.folder.place("")), "");
             }
         }
     }
@@ -229,6 +233,10 @@ impl Recording {
 
     pub(super) fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
+    }
+
+    pub(super) fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     pub(super) fn take_troubles(&mut self) -> Vec<String> {

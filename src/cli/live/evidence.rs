@@ -84,6 +84,10 @@ impl Tap for Everything {
         self.recorder.as_ref().map(Recorder::troubles).unwrap_or_default()
     }
 
+    fn fault(&self) -> Option<String> {
+        self.recorder.as_ref().and_then(Recorder::fault)
+    }
+
     fn end(&mut self) -> bool {
         let Some((Tally { written, lost, files, .. }, troubles)) = self.recorder.take().map(Recorder::finish) else {
             return true;

@@ -189,6 +189,10 @@ impl Tap for Faulty {
         self.recorder.as_ref().map(Recorder::troubles).unwrap_or_default()
     }
 
+    fn fault(&self) -> Option<String> {
+        self.recorder.as_ref().and_then(Recorder::fault)
+    }
+
     fn end(&mut self) -> bool {
         let open: Vec<usize> = self.found.keys().copied().collect();
         for number in open {
