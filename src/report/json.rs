@@ -15,9 +15,10 @@ use crate::flow::{FlowMatch, Missing, Special};
 use crate::rules::{Finding, MissingMessage};
 use crate::session::{CopyKind, MessageNo};
 use serde::ser::{Serialize, Serializer};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Raised only when a field changes its meaning or goes; new fields do not raise it.
@@ -57,9 +58,11 @@ impl Format for Ndjson {
     fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
         let mut lines = Writer::lines(out);
         report.captures.iter().try_for_each(|capture| lines.line("capture", &capture_view(capture)))?;
-        lines.items(&report.calls, |call| weight(report, *call), |_, call, lines| {
-            lines.line("call", &call_view(report, report.analysis.view(*call)))
-        })?;
+        lines.items(
+            &report.calls,
+            |call| weight(report, *call),
+            |_, call, lines| lines.line("call", &call_view(report, report.analysis.view(*call))),
+        )?;
         lines.items(&told(report), |_| FINDING, |_, at, lines| lines.line("finding", &finding_view(report, *at)))?;
         let (counts, input) = (counts_view(report), input_view(report.analysis));
         lines.line("summary", &Summary { version: VERSION, tool: TOOL, counts, input })?;
@@ -165,9 +168,12 @@ fn write_whole(report: &Report<'_>, mut document: Writer<'_>) -> io::Result<()> 
     document.field(false, "encapsulations", &encapsulations)?;
     document.field(false, "comments", &comments)?;
     document.field(false, "anomalies", &anomalies)?;
-    document.list("calls", &report.calls, |call| weight(report, *call), |call, part| {
-        part.value(&call_view(report, report.analysis.view(*call)))
-    })?;
+    document.list(
+        "calls",
+        &report.calls,
+        |call| weight(report, *call),
+        |call, part| part.value(&call_view(report, report.analysis.view(*call))),
+    )?;
     document.list("findings", &told(report), |_| FINDING, |at, part| part.value(&finding_view(report, *at)))?;
     document.field(false, "summary", &counts_view(report))?;
     document.end(b'}');
@@ -270,9 +276,18 @@ impl Serialize for Who {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         const USUAL: [&str; 8] = ["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"];
         match USUAL.get(self.0.at()) {
-            Some(name) => serializer.serialize_str(name),
+            Some(name) => Word(name).serialize(serializer),
             None => serializer.collect_str(&format_args!("p{}", self.0.at() + 1)),
         }
+    }
+}
+
+/// A name of ours, which needs no escape: to serde that is a variant without fields.
+pub(super) struct Word(pub(super) &'static str);
+
+impl Serialize for Word {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit_variant("", 0, self.0)
     }
 }
 
@@ -291,10 +306,13 @@ struct CSeq<'a> {
     method: Cow<'a, str>,
 }
 
-impl Display for CSeq<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, method } = self;
-        write!(f, "{number} {method}")
+impl Serialize for CSeq<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = SmallVec::<[u8; 48]>::new();
+        text.extend_from_slice(itoa::Buffer::new().format(self.number).as_bytes());
+        text.push(b' ');
+        text.extend_from_slice(self.method.as_bytes());
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -305,17 +323,17 @@ struct MessageView<'a> {
     time: Moment,
     from: Who,
     to: Who,
-    transport: &'static str,
-    kind: &'static str,
+    transport: Word,
+    kind: Word,
     method: Cow<'a, str>,
     status: Option<u16>,
     reason: Option<Cow<'a, str>>,
-    cseq: Option<Told<CSeq<'a>>>,
+    cseq: Option<CSeq<'a>>,
     call_id: Cow<'a, str>,
-    copy: Option<&'static str>,
+    copy: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<usize>,
-    step: Option<&'static str>,
+    step: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -334,16 +352,16 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
         time: Moment(seen.time),
         from: Who(place.from),
         to: Who(place.to),
-        transport: seen.connection.transport.name(),
-        kind: if message.is_request() { "request" } else { "response" },
+        transport: Word(seen.connection.transport.name()),
+        kind: Word(if message.is_request() { "request" } else { "response" }),
         method: message.method_name(),
         status: message.status(),
         reason: (!message.is_request()).then(|| words::text(message.reason())),
-        cseq: message.cseq_number().map(|number| Told(CSeq { number, method: message.method_name() })),
+        cseq: message.cseq_number().map(|number| CSeq { number, method: message.method_name() }),
         call_id: words::text(message.call_id()),
         copy: place.copy.map(|copy| match copy.kind {
-            CopyKind::Retransmission => "retransmission",
-            CopyKind::CapturedTwice => "captured-twice",
+            CopyKind::Retransmission => Word("retransmission"),
+            CopyKind::CapturedTwice => Word("captured-twice"),
         }),
         of: place.copy.map(|copy| number(copy.of)),
         step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
@@ -459,12 +477,7 @@ struct OwedView<'a> {
 }
 
 fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
-    OwedView {
-        what: &missing.what,
-        from: Who(missing.from),
-        to: Who(missing.to),
-        after: number(missing.after),
-    }
+    OwedView { what: &missing.what, from: Who(missing.from), to: Who(missing.to), after: number(missing.after) }
 }
 
 fn finding_view<'a>(report: &'a Report<'a>, position: usize) -> FindingView<'a> {
