@@ -308,7 +308,7 @@ struct CSeq<'a> {
 
 impl Serialize for CSeq<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = SmallVec::<[u8; 48]>::new();
+        let mut text = SmallVec::<[u8; 32]>::new();
         text.extend_from_slice(itoa::Buffer::new().format(self.number).as_bytes());
         text.push(b' ');
         text.extend_from_slice(self.method.as_bytes());

@@ -267,12 +267,18 @@ impl<'o> Writer<'o> {
     #[expect(clippy::inline_always, reason = "names become constants: a third of the cost of a message")]
     #[inline(always)]
     pub(super) fn name(&mut self, first: bool, name: &'static str) {
-        if self.layout.between == Between::Space && !first {
-            self.raw(", \"");
-            self.raw(name);
-            self.raw("\": ");
-        } else {
-            self.rare_name(first, name);
+        match self.layout.between {
+            Between::Space if !first => {
+                self.raw(", \"");
+                self.raw(name);
+                self.raw("\": ");
+            }
+            Between::Comma if !first => {
+                self.raw(",\"");
+                self.raw(name);
+                self.raw("\":");
+            }
+            _ => self.rare_name(first, name),
         }
     }
 
@@ -340,10 +346,17 @@ impl<'o> Writer<'o> {
             return self.raw(value);
         }
         let mut rest = value;
-        while let Some((at, c)) = rest.char_indices().find(|(_, c)| needs_escape(*c)) {
-            self.text.extend_from_slice(&rest.as_bytes()[..at]);
-            self.escape(c);
-            rest = &rest[at + c.len_utf8()..];
+        while let Some(at) = rest.bytes().position(is_special) {
+            // Plain bytes are ASCII: a character begins behind them.
+            let (plain, special) = rest.split_at(at);
+            self.raw(plain);
+            let mut chars = special.chars();
+            match chars.next() {
+                Some(c) if needs_escape(c) => self.escape(c),
+                Some(c) => self.raw(c.encode_utf8(&mut [0; 4])),
+                None => {}
+            }
+            rest = chars.as_str();
         }
         self.raw(rest);
     }
@@ -384,13 +397,17 @@ fn is_plain(text: &[u8]) -> bool {
     }
     match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
         (Some(first), Some(last)) => is_plain_block(first) && is_plain_block(last),
-        _ => text.iter().all(|byte| is_plain_block(&[*byte])),
+        _ => !text.iter().copied().any(is_special),
     }
 }
 
 fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
-    let is_special = |byte: u8| byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\';
     !block.iter().fold(false, |any, byte| any | is_special(*byte))
+}
+
+/// Whether a byte may be (part of) something that needs an escape.
+fn is_special(byte: u8) -> bool {
+    byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\'
 }
 
 fn needs_escape(c: char) -> bool {
