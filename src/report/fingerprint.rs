@@ -101,6 +101,7 @@ impl Fnv1a {
 }
 
 /// The hash of `bytes`, as it is published.
+#[cfg(any(test, feature = "parquet"))]
 pub(super) fn fnv1a(text: &str) -> u64 {
     Fnv1a::default().put(text).0
 }
