@@ -1,4 +1,5 @@
-//! Instructions per message, packet and call. `cargo bench --bench instructions`; needs valgrind.
+//! Instructions per message, packet and call. `cargo bench --bench instructions`; needs valgrind. With `-- --check` they are
+//! compared with those of `benches/instructions.txt`, with `-- --record` written there.
 #![allow(missing_docs, unreachable_pub, clippy::expect_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 #[path = "cases/mod.rs"]
@@ -7,9 +8,13 @@ mod cases;
 mod count;
 #[path = "cases/harness.rs"]
 mod harness;
+#[path = "cases/record.rs"]
+mod record;
 #[path = "cases/samples.rs"]
 mod samples;
 
-fn main() {
-    cases::all(&mut count::Count::from_args());
+fn main() -> std::process::ExitCode {
+    let mut count = count::Count::from_args();
+    cases::all(&mut count);
+    count.end()
 }

@@ -3,18 +3,22 @@
 //! machine as on a quiet one.
 
 use super::harness::Harness;
+use super::record::{self, Counted};
 use std::hint::black_box;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 const FEW: u64 = 50;
 const MANY: u64 = 550;
+/// Start and preparation differ by some ten thousand instructions from run to run (seeds of hashes, threads that meet or do
+/// not): a case is repeated until that is lost in it.
+const ENOUGH: u64 = 10_000_000;
 
 /// What is to be done with the cases.
 pub enum Count {
     /// Run each once: that they work.
     Try,
     /// Count the instructions of each.
-    All,
+    All(Vec<Counted>),
     /// The part that runs under valgrind: repeat one case.
     One { name: String, times: u64 },
 }
@@ -25,19 +29,33 @@ impl Count {
         let mut args = std::env::args().skip(1);
         match (args.next().as_deref(), args.next(), args.next().and_then(|times| times.parse().ok())) {
             (Some("--one"), Some(name), Some(times)) => Self::One { name, times },
-            _ if std::env::args().any(|arg| arg == "--bench") => Self::All,
+            _ if has("--bench") => Self::All(Vec::new()),
             _ => Self::Try,
         }
     }
+
+    /// Records what was counted, or compares it with what is recorded, if the arguments say so.
+    pub fn end(self) -> ExitCode {
+        match self {
+            Self::All(counted) if has("--record") => record::write(&counted),
+            Self::All(counted) if has("--check") => record::check(&counted),
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn has(option: &str) -> bool {
+    std::env::args().any(|arg| arg == option)
 }
 
 impl Harness for Count {
     fn case<T>(&mut self, name: &str, mut routine: impl FnMut() -> T) {
         match self {
             Self::Try => drop(black_box(routine())),
-            Self::All => {
-                let counted = (collect(name, MANY) - collect(name, FEW)) / (MANY - FEW);
-                println!("{counted:>9} instructions  {name}");
+            Self::All(counted) => {
+                let instructions = count(name);
+                println!("{instructions:>9} instructions  {name}");
+                counted.push(Counted { name: name.to_owned(), instructions });
             }
             Self::One { name: wanted, times } if wanted == name => {
                 (0..*times).for_each(|_| drop(black_box(routine())));
@@ -45,6 +63,14 @@ impl Harness for Count {
             Self::One { .. } => {}
         }
     }
+}
+
+/// Instructions of a case.
+fn count(name: &str) -> u64 {
+    let few = collect(name, FEW);
+    let of_one = |many: u64| collect(name, many).saturating_sub(few) / (many - FEW);
+    let rough = of_one(MANY).max(1);
+    if rough * (MANY - FEW) < ENOUGH { of_one(FEW + ENOUGH / rough) } else { rough }
 }
 
 /// Instructions of the whole program that repeats a case.

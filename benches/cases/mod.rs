@@ -7,6 +7,7 @@ use callflow::analysis::{Analysis, Analyzer, Options};
 use callflow::base::{Batch, LinkType};
 use callflow::capture::{self, More};
 use callflow::flow::{Catalog, Matcher};
+use callflow::report::{self, Report, Selection};
 use callflow::rules::{self, Knowledge};
 use callflow::sip::{HeaderName, Message, Uri, probe};
 use callflow::{call, net};
@@ -91,6 +92,13 @@ fn calls(harness: &mut impl Harness) {
     harness.case("call: match flows", || matcher.compare(black_box(analysis.view(0))));
     compare(harness);
     harness.case("call: rules", || rules::check_call(black_box(&analysis), 0, &flow, &knowledge));
+    let flows = [flow];
+    let report = Report::new(&[], &analysis, &flows, &[], Selection::default());
+    let mut line = Vec::new();
+    harness.case("call: JSON", || {
+        line.clear();
+        report::write_call(black_box(&report), 0, |number| number, &[], &mut line).map(|()| line.len())
+    });
 }
 
 /// The checker alone, on calls of one shape that it has met and on one that it has not.

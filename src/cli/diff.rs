@@ -30,7 +30,7 @@ pub(super) fn diff(args: &DiffArgs, screen: ScreenArgs) -> Result<Status, Stop> 
     let second = if a == b { None } else { Some(read(b)?) };
     let (a, b) = (&first, second.as_ref().unwrap_or(&first));
     let pairs = match (args.call, args.with) {
-        (None, None) => flow::pair(&all(a), &all(b), |view| (from_uri(view), to_uri(view))),
+        (None, None) => flow::pair(&all(a), &all(b), |view| (from_uri(view).into_owned(), to_uri(view).into_owned())),
         (call, with) => vec![(Some(chosen(a, "A", call)?), Some(chosen(b, "B", with)?))],
     };
     let compared: Vec<(Pair<'_>, Vec<Row>)> = pairs.into_iter().map(|pair| (pair, rows(pair))).collect();

@@ -44,7 +44,7 @@ pub(super) fn tell(level: Level, event: &'static str, what: &dyn Display, fields
     let told = what.to_string();
     let told = escape::text(&told);
     let line = if AS_JSON.load(Ordering::Relaxed) {
-        object(&time::rfc3339(super::live::wall()), level, event, &told, fields)
+        object(time::rfc3339(super::live::wall()).as_str(), level, event, &told, fields)
     } else {
         format!("callflow: {told}\n")
     };

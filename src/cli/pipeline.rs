@@ -14,6 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Files smaller than this are read before a progress bar could be looked at.
 const LONG_FILE: u64 = 50 << 20;
@@ -52,14 +53,18 @@ pub(super) fn refuse_each(input: &InputArgs, command: &str) -> Result<(), Error>
 
 /// Reads `files` as one capture and judges it. Whatever can be read is; what cannot is said.
 pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
-    match input.known.threads {
-        None => analyse(input, files),
-        Some(threads) => rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build()
-            .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?
-            .install(|| analyse(input, files)),
+    if let Some(threads) = input.known.threads {
+        use_threads(threads)?;
     }
+    analyse(input, files)
+}
+
+/// Everything that is done by all threads, reports included, is done by so many.
+fn use_threads(threads: u16) -> Result<(), Error> {
+    static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let build = || rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
+    let done = DONE.get_or_init(|| build().map_err(|error| error.to_string()));
+    done.clone().map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
 }
 
 fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {

@@ -376,15 +376,10 @@ fn label(input: &str) -> IResult<&str, &str> {
 }
 
 fn verb(input: &str) -> IResult<&str, Verb> {
-    // The longer names first: "ACK to failure" begins like "ACK".
-    let mut names = Verb::NAMES;
-    names.sort_by_key(|(_, name)| std::cmp::Reverse(name.len()));
-    for (verb, name) in names {
-        if let Ok((rest, _)) = keyword(name, input) {
-            return Ok((rest, verb));
-        }
-    }
-    Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::OneOf)))
+    let found = Verb::NAMES.into_iter().filter_map(|(verb, name)| Some((keyword(name, input).ok()?.0, verb)));
+    // The longest name: "ACK to failure" begins like "ACK".
+    let longest = found.min_by_key(|(rest, _)| rest.len());
+    longest.ok_or(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::OneOf)))
 }
 
 /// `200`, `2xx`, `180-189`, and several of them with `|` between.

@@ -48,7 +48,7 @@ fn cell<'a>(value: &'a Value<'_>) -> Cow<'a, str> {
         Value::Int(number) => number.to_string().into(),
         Value::Real(number) => number.to_string().into(),
         Value::Bool(yes) => if *yes { "true" } else { "false" }.into(),
-        Value::Time(moment) => time::rfc3339(*moment).into(),
+        Value::Time(moment) => time::rfc3339(*moment).as_str().to_owned().into(),
         Value::Null => "".into(),
     }
 }

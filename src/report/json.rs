@@ -4,20 +4,21 @@ use super::json_call::{
     ForwardedView, LegView, ParticipantView, RelatedView, forwarded_views, leg_views, participant_views, related_views,
 };
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
-use super::json_layout::{Document, Line};
+use super::json_layout::Writer;
 use super::json_metrics::{MetricsView, TimingsView, millis};
-use super::{Counts, Format, Report, Style, time, words};
+use super::{Counts, Fingerprint, Format, Report, Style, time, words};
 use crate::analysis::{Analysis, CallView, Metrics, Timings, response_time};
-use crate::base::Idx;
+use crate::base::{Idx, Timestamp};
 use crate::call::Participant;
 use crate::capture::CaptureInfo;
 use crate::flow::{FlowMatch, Missing, Special};
 use crate::rules::{Finding, MissingMessage};
 use crate::session::{CopyKind, MessageNo};
-use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::Serializer as Writer;
+use serde::ser::{Serialize, Serializer};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Raised only when a field changes its meaning or goes; new fields do not raise it.
@@ -41,7 +42,7 @@ impl Format for Json {
     }
 
     fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
-        write_document(&Whole { report }, out)
+        write_whole(report, Writer::document(out))
     }
 }
 
@@ -55,17 +56,17 @@ impl Format for Ndjson {
     }
 
     fn write(&self, report: &Report<'_>, _style: Style, out: &mut dyn Write) -> io::Result<()> {
-        for capture in report.captures {
-            write_line("capture", &capture_view(capture), out)?;
-        }
-        for view in report.calls() {
-            write_line("call", &call_view(report, view), out)?;
-        }
-        for at in report.shown.iter().chain(&report.ignored) {
-            write_line("finding", &finding_view(report, *at), out)?;
-        }
-        let input = input_view(report.analysis);
-        write_line("summary", &Summary { version: VERSION, tool: TOOL, counts: counts_view(report), input }, out)
+        let mut lines = Writer::lines(out);
+        report.captures.iter().try_for_each(|capture| lines.line("capture", &capture_view(capture)))?;
+        lines.items(
+            &report.calls,
+            |call| weight(report, *call),
+            |_, call, lines| lines.line("call", &call_view(report, report.analysis.view(*call))),
+        )?;
+        lines.items(&told(report), |_| FINDING, |_, at, lines| lines.line("finding", &finding_view(report, *at)))?;
+        let (counts, input) = (counts_view(report), input_view(report.analysis));
+        lines.line("summary", &Summary { version: VERSION, tool: TOOL, counts, input })?;
+        lines.finish()
     }
 }
 
@@ -134,20 +135,16 @@ pub(super) fn write_stats(report: &Report<'_>, out: &mut dyn Write) -> io::Resul
 
 /// Any list of rows of a catalogue, laid out like the other documents.
 pub fn write_document<T: Serialize>(value: &T, out: &mut dyn Write) -> io::Result<()> {
-    value.serialize(&mut Writer::with_formatter(&mut *out, Document::default()))?;
-    out.write_all(b"\n")
+    let mut document = Writer::document(out);
+    document.value(value)?;
+    document.end_line()?;
+    document.finish()
 }
 
 fn write_line<T: Serialize>(kind: &'static str, body: &T, out: &mut dyn Write) -> io::Result<()> {
-    #[derive(serde::Serialize)]
-    struct Typed<'a, T> {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        #[serde(flatten)]
-        body: &'a T,
-    }
-    Typed { kind, body }.serialize(&mut Writer::with_formatter(&mut *out, Line))?;
-    out.write_all(b"\n")
+    let mut lines = Writer::lines(out);
+    lines.line(kind, body)?;
+    lines.finish()
 }
 
 #[derive(serde::Serialize)]
@@ -158,48 +155,43 @@ struct Tool {
 
 const TOOL: Tool = Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
 
-/// The document. Calls are made one at a time while writing: there may be a million messages.
-struct Whole<'a> {
-    report: &'a Report<'a>,
+/// The document. Calls are made while writing, some at a time: there may be a million messages.
+fn write_whole(report: &Report<'_>, mut document: Writer<'_>) -> io::Result<()> {
+    let captures: Vec<_> = report.captures.iter().map(capture_view).collect();
+    let InputView { sip, coverage, encapsulations, comments, anomalies } = input_view(report.analysis);
+    document.begin_object();
+    document.field(true, "version", &VERSION)?;
+    document.field(false, "tool", &TOOL)?;
+    document.field(false, "captures", &captures)?;
+    document.field(false, "sip", &sip)?;
+    document.field(false, "coverage", &coverage)?;
+    document.field(false, "encapsulations", &encapsulations)?;
+    document.field(false, "comments", &comments)?;
+    document.field(false, "anomalies", &anomalies)?;
+    document.list(
+        "calls",
+        &report.calls,
+        |call| weight(report, *call),
+        |call, part| part.value(&call_view(report, report.analysis.view(*call))),
+    )?;
+    document.list("findings", &told(report), |_| FINDING, |at, part| part.value(&finding_view(report, *at)))?;
+    document.field(false, "summary", &counts_view(report))?;
+    document.end(b'}');
+    document.end_line()?;
+    document.finish()
 }
 
-impl Serialize for Whole<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let report = self.report;
-        let captures: Vec<_> = report.captures.iter().map(capture_view).collect();
-        let InputView { sip, coverage, encapsulations, comments, anomalies } = input_view(report.analysis);
-        let mut map = serializer.serialize_map(Some(11))?;
-        map.serialize_entry("version", &VERSION)?;
-        map.serialize_entry("tool", &TOOL)?;
-        map.serialize_entry("captures", &captures)?;
-        map.serialize_entry("sip", &sip)?;
-        map.serialize_entry("coverage", &coverage)?;
-        map.serialize_entry("encapsulations", &encapsulations)?;
-        map.serialize_entry("comments", &comments)?;
-        map.serialize_entry("anomalies", &anomalies)?;
-        map.serialize_entry("calls", &Calls(report))?;
-        map.serialize_entry("findings", &Findings(report))?;
-        map.serialize_entry("summary", &counts_view(report))?;
-        map.end()
-    }
+/// Positions of the findings. In this order: the findings of a call are told by their positions here.
+fn told(report: &Report<'_>) -> Vec<usize> {
+    report.shown.iter().chain(&report.ignored).copied().collect()
 }
 
-struct Calls<'a>(&'a Report<'a>);
+/// A finding is as long as so many messages.
+const FINDING: usize = 3;
 
-impl Serialize for Calls<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.calls().map(|view| call_view(self.0, view)))
-    }
-}
-
-struct Findings<'a>(&'a Report<'a>);
-
-impl Serialize for Findings<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // In this order: the findings of a call are told by their positions here.
-        let all = self.0.shown.iter().chain(&self.0.ignored);
-        serializer.collect_seq(all.map(|at| finding_view(self.0, *at)))
-    }
+/// How much there is to write of a call, in messages; what stands around them is about as long as one.
+fn weight(report: &Report<'_>, call: usize) -> usize {
+    report.analysis.calls[call].messages.len() + 1
 }
 
 #[derive(serde::Serialize)]
@@ -207,15 +199,15 @@ struct CallJson<'a> {
     id: usize,
     kind: &'static str,
     call_ids: Vec<Cow<'a, str>>,
-    from: String,
-    to: String,
-    start: String,
-    end: String,
+    from: Cow<'a, str>,
+    to: Cow<'a, str>,
+    start: Moment,
+    end: Moment,
     outcome: &'static str,
     final_status: Option<u16>,
     timings: TimingsView,
-    participants: Vec<ParticipantView>,
-    messages: Vec<MessageView<'a>>,
+    participants: Vec<ParticipantView<'a>>,
+    messages: Messages<'a>,
     reference: Option<ReferenceView<'a>>,
     findings: &'a [usize],
     legs: Vec<LegView<'a>>,
@@ -232,13 +224,13 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
         call_ids: call_ids(view),
         from: words::from_uri(view),
         to: words::to_uri(view),
-        start: time::rfc3339(call.start),
-        end: time::rfc3339(call.end),
+        start: Moment(call.start),
+        end: Moment(call.end),
         outcome: call.outcome.name(),
         final_status: call.final_status,
         timings: TimingsView::of(Timings::of(view)),
         participants: participant_views(view),
-        messages: call.numbers().map(|no| message_view(view, flow, no)).collect(),
+        messages: Messages { view, flow },
         reference: flow.map(reference_view),
         findings: report.positions_of(view.number),
         legs: leg_views(view),
@@ -250,35 +242,98 @@ fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
 /// Call-IDs in order of appearance.
 fn call_ids(view: CallView<'_>) -> Vec<Cow<'_, str>> {
     let mut met = HashSet::new();
-    view.messages()
-        .map(|(_, seen)| seen.message.call_id())
-        .filter(|id| met.insert(*id))
-        .map(String::from_utf8_lossy)
-        .collect()
+    let mut last = None;
+    let ids = view.messages().map(|(_, seen)| seen.message.call_id());
+    // Most calls have one.
+    ids.filter(|id| last.replace(*id) != Some(*id)).filter(|id| met.insert(*id)).map(words::text).collect()
 }
 
-pub(super) fn participant_id(who: Idx<Participant>) -> String {
-    format!("p{}", who.at() + 1)
+/// The messages of a call, made one at a time: there may be as many as in the whole capture.
+struct Messages<'a> {
+    view: CallView<'a>,
+    flow: Option<&'a FlowMatch>,
+}
+
+impl Serialize for Messages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.view.call.numbers().map(|no| message_view(self.view, self.flow, no)))
+    }
+}
+
+/// A time as [`time::rfc3339`] tells it.
+pub(super) struct Moment(pub(super) Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(time::rfc3339(self.0).as_str())
+    }
+}
+
+/// "p1" for the first participant.
+pub(super) struct Who(pub(super) Idx<Participant>);
+
+impl Serialize for Who {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const USUAL: [&str; 8] = ["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"];
+        match USUAL.get(self.0.at()) {
+            Some(name) => Word(name).serialize(serializer),
+            None => serializer.collect_str(&format_args!("p{}", self.0.at() + 1)),
+        }
+    }
+}
+
+/// A name of ours, which needs no escape: to serde that is a variant without fields.
+pub(super) struct Word(pub(super) &'static str);
+
+impl Serialize for Word {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit_variant("", 0, self.0)
+    }
+}
+
+/// What a value displays.
+pub(super) struct Told<T>(pub(super) T);
+
+impl<T: Display> Serialize for Told<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// Number and method of a CSeq.
+struct CSeq<'a> {
+    number: u32,
+    method: Cow<'a, str>,
+}
+
+impl Serialize for CSeq<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = SmallVec::<[u8; 32]>::new();
+        text.extend_from_slice(itoa::Buffer::new().format(self.number).as_bytes());
+        text.push(b' ');
+        text.extend_from_slice(self.method.as_bytes());
+        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
+    }
 }
 
 #[derive(serde::Serialize)]
 struct MessageView<'a> {
     n: usize,
     frames: &'a [u32],
-    time: String,
-    from: String,
-    to: String,
-    transport: &'static str,
-    kind: &'static str,
+    time: Moment,
+    from: Who,
+    to: Who,
+    transport: Word,
+    kind: Word,
     method: Cow<'a, str>,
     status: Option<u16>,
     reason: Option<Cow<'a, str>>,
-    cseq: Option<String>,
+    cseq: Option<CSeq<'a>>,
     call_id: Cow<'a, str>,
-    copy: Option<&'static str>,
+    copy: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<usize>,
-    step: Option<&'static str>,
+    step: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     inside: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -294,19 +349,19 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
     MessageView {
         n: number(no),
         frames: seen.frames.as_slice(),
-        time: time::rfc3339(seen.time),
-        from: participant_id(place.from),
-        to: participant_id(place.to),
-        transport: seen.connection.transport.name(),
-        kind: if message.is_request() { "request" } else { "response" },
+        time: Moment(seen.time),
+        from: Who(place.from),
+        to: Who(place.to),
+        transport: Word(seen.connection.transport.name()),
+        kind: Word(if message.is_request() { "request" } else { "response" }),
         method: message.method_name(),
         status: message.status(),
-        reason: (!message.is_request()).then(|| String::from_utf8_lossy(message.reason())),
-        cseq: message.cseq_number().map(|number| format!("{number} {}", message.method_name())),
-        call_id: String::from_utf8_lossy(message.call_id()),
+        reason: (!message.is_request()).then(|| words::text(message.reason())),
+        cseq: message.cseq_number().map(|number| CSeq { number, method: message.method_name() }),
+        call_id: words::text(message.call_id()),
         copy: place.copy.map(|copy| match copy.kind {
-            CopyKind::Retransmission => "retransmission",
-            CopyKind::CapturedTwice => "captured-twice",
+            CopyKind::Retransmission => Word("retransmission"),
+            CopyKind::CapturedTwice => Word("captured-twice"),
         }),
         of: place.copy.map(|copy| number(copy.of)),
         step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
@@ -349,8 +404,8 @@ struct SpecialView<'a> {
 struct MissingView<'a> {
     step: Option<&'a str>,
     what: &'a str,
-    from: String,
-    to: String,
+    from: Who,
+    to: Who,
     after: Option<usize>,
     cause: &'static str,
     evidence: &'a str,
@@ -384,8 +439,8 @@ fn missing_view(missing: &Missing) -> MissingView<'_> {
     MissingView {
         step: (!missing.step.is_empty()).then_some(missing.step.as_str()),
         what: &missing.what,
-        from: participant_id(missing.from),
-        to: participant_id(missing.to),
+        from: Who(missing.from),
+        to: Who(missing.to),
         after: missing.after.map(number),
         cause: missing.cause.name(),
         evidence: &missing.evidence,
@@ -407,7 +462,7 @@ struct FindingView<'a> {
     summary: &'a str,
     detail: &'a str,
     basis: &'static [&'static str],
-    fingerprint: String,
+    fingerprint: Told<Fingerprint>,
     known: bool,
     ignored: Option<&'a str>,
 }
@@ -416,18 +471,13 @@ struct FindingView<'a> {
 #[derive(serde::Serialize)]
 struct OwedView<'a> {
     what: &'a str,
-    from: String,
-    to: String,
+    from: Who,
+    to: Who,
     after: usize,
 }
 
 fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
-    OwedView {
-        what: &missing.what,
-        from: participant_id(missing.from),
-        to: participant_id(missing.to),
-        after: number(missing.after),
-    }
+    OwedView { what: &missing.what, from: Who(missing.from), to: Who(missing.to), after: number(missing.after) }
 }
 
 fn finding_view<'a>(report: &'a Report<'a>, position: usize) -> FindingView<'a> {
@@ -441,14 +491,14 @@ fn finding_view<'a>(report: &'a Report<'a>, position: usize) -> FindingView<'a> 
         verdict: finding.verdict.name(),
         cause: finding.cause.map(crate::flow::Cause::name),
         call: finding.call.map(|call| call + 1),
-        call_id: view.zip(main).map(|(view, no)| String::from_utf8_lossy(view.sip(no).call_id())),
+        call_id: view.zip(main).map(|(view, no)| words::text(view.sip(no).call_id())),
         frames: &finding.frames,
         messages: finding.messages.iter().map(|no| number(*no)).collect(),
         missing: finding.missing.as_ref().map(owed_view),
         summary: &finding.summary,
         detail: &finding.detail,
         basis: finding.rule.basis,
-        fingerprint: report.prints[position].to_string(),
+        fingerprint: Told(report.prints[position]),
         known: report.reasons[position].is_some(),
         ignored: finding.ignored.as_deref(),
     }

@@ -1,35 +1,35 @@
 //! Who takes part in a call, its legs, and what was passed on, as in the JSON report.
 
-use super::json::{number, participant_id};
+use super::json::{Told, Who, number};
 use super::words;
 use crate::analysis::CallView;
-use crate::base::Idx;
+use crate::base::{Endpoint, Idx};
 use crate::call::{Forwarded, Leg, Profile, Related, Tie, forwarded, profiles};
+use serde::ser::{Serialize, Serializer};
 use std::borrow::Cow;
 
 #[derive(serde::Serialize)]
-pub(super) struct ParticipantView {
-    id: String,
-    label: String,
-    addresses: Vec<String>,
+pub(super) struct ParticipantView<'a> {
+    id: Who,
+    label: Label<'a>,
+    addresses: Vec<Told<Endpoint>>,
     role: &'static str,
     user_agent: Option<String>,
     records_route: Option<bool>,
     evidence: Vec<String>,
 }
 
-pub(super) fn participant_views(view: CallView<'_>) -> Vec<ParticipantView> {
+pub(super) fn participant_views(view: CallView<'_>) -> Vec<ParticipantView<'_>> {
     let profiles = profiles(view.call, &view.analysis.seen);
     let participants = view.call.participants.iter().zip(profiles).enumerate();
     participants
         .map(|(at, (participant, profile))| {
             let Profile { user_agent, records_route, evidence } = profile;
-            let addresses: Vec<String> = participant.addresses.iter().map(ToString::to_string).collect();
             let named = participant.addresses.iter().find_map(|address| view.analysis.names.label(*address));
             ParticipantView {
-                id: participant_id(Idx::new(at)),
-                label: named.map(str::to_owned).or_else(|| addresses.first().cloned()).unwrap_or_default(),
-                addresses,
+                id: Who(Idx::new(at)),
+                label: Label { named, address: participant.addresses.first().copied() },
+                addresses: participant.addresses.iter().copied().map(Told).collect(),
                 role: participant.role.name(),
                 user_agent,
                 records_route,
@@ -37,6 +37,22 @@ pub(super) fn participant_views(view: CallView<'_>) -> Vec<ParticipantView> {
             }
         })
         .collect()
+}
+
+/// The name of a participant, else its first address.
+struct Label<'a> {
+    named: Option<&'a str>,
+    address: Option<Endpoint>,
+}
+
+impl Serialize for Label<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (self.named, self.address) {
+            (Some(name), _) => serializer.serialize_str(name),
+            (None, Some(address)) => serializer.collect_str(&address),
+            (None, None) => serializer.serialize_str(""),
+        }
+    }
 }
 
 /// One leg of a call that has several.
@@ -95,7 +111,7 @@ fn related_view(related: &Related) -> RelatedView {
 /// A message on two hops.
 #[derive(serde::Serialize)]
 pub(super) struct ForwardedView {
-    by: String,
+    by: Who,
     received: usize,
     sent: usize,
     delay: f64,
@@ -107,7 +123,7 @@ pub(super) fn forwarded_views(view: CallView<'_>) -> Vec<ForwardedView> {
 
 fn forwarded_view(one: &Forwarded) -> ForwardedView {
     ForwardedView {
-        by: participant_id(one.by),
+        by: Who(one.by),
         received: number(one.received),
         sent: number(one.sent),
         delay: one.delay as f64 / 1e9,

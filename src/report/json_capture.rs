@@ -1,6 +1,6 @@
 //! What the JSON report says of the input: files, counts, what was not understood (docs/json.md).
 
-use super::time;
+use super::json::Moment;
 use crate::analysis::{Analysis, Counted, PacketKind, Stats, Wrapping};
 use crate::base::{Anomalies, Transport};
 use crate::capture::{CaptureInfo, InterfaceInfo, link_type_name};
@@ -21,8 +21,8 @@ pub(super) struct CaptureView<'a> {
     format: &'a str,
     packets: u64,
     bytes: u64,
-    first: Option<String>,
-    last: Option<String>,
+    first: Option<Moment>,
+    last: Option<Moment>,
     link_types: Vec<&'static str>,
     complete: bool,
     drops: u64,
@@ -48,8 +48,8 @@ pub(super) fn capture_view(capture: &CaptureInfo) -> CaptureView<'_> {
         format: capture.format,
         packets: capture.packets,
         bytes: capture.bytes,
-        first: capture.first.map(time::rfc3339),
-        last: capture.last.map(time::rfc3339),
+        first: capture.first.map(Moment),
+        last: capture.last.map(Moment),
         link_types: capture.link_types.iter().map(|link| link_type_name(*link)).collect(),
         complete: capture.complete,
         drops: capture.drops,

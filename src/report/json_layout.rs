@@ -1,20 +1,51 @@
-//! Where the JSON document breaks its lines: one field a line for the document, calls and findings, one
-//! line for each message. People can read it, `diff` can compare it, and it is not three times as long.
+//! Where JSON breaks its lines, and how its text is written. In the document: one field a line for the document, calls
+//! and findings, one line for each message. People can read it, `diff` can compare it, and it is not three times as long.
 
-use serde_json::ser::Formatter;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use serde::Serialize;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Objects nested deeper than this stay on one line.
 const OPEN_DEPTH: usize = 3;
+/// Text is handed on in blocks of about this many bytes.
+pub(super) const BLOCK: usize = 1 << 18;
+/// One thread writes items of about this weight at once; see [`Writer::items`].
+const TASK: usize = 512;
+/// So many tasks are in memory: those that are being written, and as many that wait for their turn.
+const TASKS: usize = 16;
 
-/// Layout of the whole document.
-#[derive(Debug, Default)]
-pub(super) struct Document {
+/// JSON as it grows. What the values are is told through serde (`json_serializer.rs`).
+pub(super) struct Writer<'o> {
+    text: Vec<u8>,
+    layout: Layout,
+    /// The first field of the next object.
+    kind: Option<&'static str>,
+    /// Where full blocks go; without it everything stays in memory.
+    out: Option<&'o mut dyn Write>,
+}
+
+/// Where values stand.
+#[derive(Clone, Debug)]
+struct Layout {
+    /// What stands between the fields of the object that is open.
+    between: Between,
+    /// The lists and objects that are open; empty in lines.
     open: Vec<Container>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Between {
+    /// NDJSON: nothing more than must.
+    Comma,
+    /// The document, in an object on one line.
+    Space,
+    /// The document, where each field begins a line.
+    Line,
+}
+
 /// A list or object being written.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Container {
     is_array: bool,
     /// Everything in it stays on its line.
@@ -23,115 +54,415 @@ struct Container {
     is_broken: bool,
 }
 
-impl Document {
-    fn new_line<W: ?Sized + Write>(&self, out: &mut W) -> io::Result<()> {
-        out.write_all(b"\n")?;
-        (0..self.open.len()).try_for_each(|_| out.write_all(b" "))
-    }
-
-    fn begin<W: ?Sized + Write>(&mut self, out: &mut W, start: &[u8], is_array: bool) -> io::Result<()> {
-        let depth = self.open.len() + 1;
-        let parent = self.open.last();
-        let in_array = parent.is_some_and(|parent| parent.is_array);
-        let is_inline =
-            parent.is_some_and(|parent| parent.is_inline) || (!is_array && (depth > OPEN_DEPTH || depth == 2));
-        // An object in a list begins a line.
-        if in_array && !is_array && !parent.is_some_and(|parent| parent.is_inline) {
-            self.break_line(out)?;
+impl<'o> Writer<'o> {
+    /// One document.
+    pub(super) fn document(out: &'o mut dyn Write) -> Self {
+        Self {
+            text: Vec::new(),
+            kind: None,
+            layout: Layout { between: Between::Line, open: Vec::new() },
+            out: Some(out),
         }
-        self.open.push(Container { is_array, is_inline, is_broken: false });
-        out.write_all(start)
     }
 
-    fn break_line<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.new_line(out)?;
-        if let Some(last) = self.open.last_mut() {
-            last.is_broken = true;
+    /// Lines of objects.
+    pub(super) fn lines(out: &'o mut dyn Write) -> Self {
+        Self {
+            text: Vec::new(),
+            kind: None,
+            layout: Layout { between: Between::Comma, open: Vec::new() },
+            out: Some(out),
+        }
+    }
+
+    pub(super) fn end_line(&mut self) -> io::Result<()> {
+        self.text.push(b'\n');
+        self.hand_on(BLOCK)
+    }
+
+    /// Hands on what is left.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.hand_on(0)
+    }
+
+    /// One value.
+    pub(super) fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
+        Ok(value.serialize(self)?)
+    }
+
+    /// A line: `body`, which becomes an object, with its kind before its fields.
+    pub(super) fn line<T: Serialize>(&mut self, kind: &'static str, body: &T) -> io::Result<()> {
+        self.kind = Some(kind);
+        self.value(body)?;
+        self.end_line()
+    }
+
+    /// A field of the object that is open.
+    pub(super) fn field<T: Serialize + ?Sized>(
+        &mut self,
+        first: bool,
+        name: &'static str,
+        value: &T,
+    ) -> io::Result<()> {
+        self.name(first, name);
+        self.value(value)
+    }
+
+    /// A field that is a list, whose elements are written by all threads; see [`Writer::items`].
+    pub(super) fn list<T: Sync>(
+        &mut self,
+        name: &'static str,
+        items: &[T],
+        weight: impl Fn(&T) -> usize,
+        write: impl Fn(&T, &mut Writer<'_>) -> io::Result<()> + Sync,
+    ) -> io::Result<()> {
+        self.name(false, name);
+        self.begin(b'[', true);
+        self.items(items, weight, |at, item, writer| {
+            writer.separate(at == 0);
+            write(item, writer)
+        })?;
+        if let Some(last) = self.layout.open.last_mut() {
+            // Objects in a list begin lines, also where other threads wrote them.
+            last.is_broken |= !items.is_empty() && !last.is_inline;
+        }
+        self.end(b']');
+        Ok(())
+    }
+
+    /// Calls `write` with each of `items` and its position, by all threads, and puts what they wrote in order. No more
+    /// than some tasks are in memory at once; an item as heavy as all of those is written by this thread, block by block.
+    pub(super) fn items<T: Sync>(
+        &mut self,
+        items: &[T],
+        weight: impl Fn(&T) -> usize,
+        write: impl Fn(usize, &T, &mut Writer<'_>) -> io::Result<()> + Sync,
+    ) -> io::Result<()> {
+        let layout = self.layout.clone();
+        let render = |(first, items, text): (usize, &[T], Vec<u8>)| {
+            let mut part = Writer { text, kind: None, layout: layout.clone(), out: None };
+            items.iter().enumerate().try_for_each(|(at, item)| write(first + at, item, &mut part))?;
+            Ok(part.text)
+        };
+        let mut tasks = Tasks { items, weight, at: 0 };
+        let mut ready: Vec<io::Result<Vec<u8>>> = Vec::new();
+        // Memory of tasks that are done.
+        let mut spare = Vec::new();
+        loop {
+            let (next, giant) = tasks.next();
+            let next: Vec<_> =
+                next.into_iter().map(|(first, items)| (first, items, spare.pop().unwrap_or_default())).collect();
+            let mut rendered = Vec::new();
+            let written = rayon::in_place_scope(|scope| {
+                scope.spawn(|_| rendered = next.into_par_iter().map(render).collect());
+                self.put(&mut ready, &mut spare)
+            });
+            written?;
+            ready = rendered;
+            if let Some(at) = giant {
+                self.put(&mut ready, &mut spare)?;
+                write(at, &items[at], self)?;
+            } else if ready.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn put(&mut self, parts: &mut Vec<io::Result<Vec<u8>>>, spare: &mut Vec<Vec<u8>>) -> io::Result<()> {
+        self.hand_on(0)?;
+        for part in parts.drain(..) {
+            let mut part = part?;
+            match &mut self.out {
+                Some(out) => out.write_all(&part)?,
+                None => self.text.extend_from_slice(&part),
+            }
+            part.clear();
+            spare.push(part);
         }
         Ok(())
     }
 
-    fn end<W: ?Sized + Write>(&mut self, out: &mut W, end: &[u8]) -> io::Result<()> {
-        if self.open.pop().is_some_and(|container| container.is_broken) {
-            self.new_line(out)?;
+    /// Hands the text on when it is longer than `least`.
+    pub(super) fn hand_on(&mut self, least: usize) -> io::Result<()> {
+        if self.text.len() > least
+            && let Some(out) = &mut self.out
+        {
+            out.write_all(&self.text)?;
+            self.text.clear();
         }
-        out.write_all(end)
-    }
-}
-
-impl Formatter for Document {
-    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.begin(out, b"[", true)
+        Ok(())
     }
 
-    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.end(out, b"]")
+    pub(super) fn begin(&mut self, start: u8, is_array: bool) {
+        let Layout { between, open } = &mut self.layout;
+        if *between != Between::Comma {
+            let depth = open.len();
+            let mut is_inline = *between == Between::Space;
+            if !is_inline && !is_array {
+                // An object in a list begins a line.
+                if let Some(list) = open.last_mut().filter(|parent| parent.is_array) {
+                    list.is_broken = true;
+                    new_line(&mut self.text, depth);
+                }
+                is_inline = depth >= OPEN_DEPTH || depth == 1;
+            }
+            open.push(Container { is_array, is_inline, is_broken: false });
+            *between = if is_inline { Between::Space } else { Between::Line };
+        }
+        self.text.push(start);
     }
 
-    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.begin(out, b"{", false)
+    /// Begins an object; whether it has a field already.
+    pub(super) fn begin_object(&mut self) -> bool {
+        self.begin(b'{', false);
+        let kind = self.kind.take();
+        if let Some(kind) = kind {
+            self.name(true, "type");
+            self.word(kind);
+        }
+        kind.is_some()
     }
 
-    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.end(out, b"}")
+    pub(super) fn end(&mut self, end: u8) {
+        let Layout { between, open } = &mut self.layout;
+        if *between != Between::Comma {
+            if open.pop().is_some_and(|container| container.is_broken) {
+                new_line(&mut self.text, open.len());
+            }
+            *between = if open.last().is_some_and(|last| last.is_inline) { Between::Space } else { Between::Line };
+        }
+        self.text.push(end);
     }
 
-    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { out.write_all(b",") }
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        let is_inline = self.open.last().is_some_and(|container| container.is_inline);
+    /// What stands between elements of a list.
+    pub(super) fn separate(&mut self, first: bool) {
         if !first {
-            out.write_all(if is_inline { b", " } else { b"," })?;
+            self.text.push(b',');
         }
-        if is_inline { Ok(()) } else { self.break_line(out) }
     }
 
-    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
+    /// What stands between the fields of an object, and before the first.
+    pub(super) fn next_field(&mut self, first: bool) {
+        self.separate(first);
+        match self.layout.between {
+            Between::Comma => {}
+            Between::Space if first => {}
+            Between::Space => self.text.push(b' '),
+            Between::Line => {
+                let depth = self.layout.open.len();
+                if let Some(last) = self.layout.open.last_mut() {
+                    last.is_broken = true;
+                }
+                new_line(&mut self.text, depth);
+            }
+        }
     }
 
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        write_harmless(out, fragment)
+    /// What stands between the name of a field and its value.
+    pub(super) fn colon(&mut self) {
+        self.raw(if self.layout.between == Between::Comma { ":" } else { ": " });
+    }
+
+    /// The name of a field of ours: nothing in it needs an escape.
+    #[expect(clippy::inline_always, reason = "names become constants: a third of the cost of a message")]
+    #[inline(always)]
+    pub(super) fn name(&mut self, first: bool, name: &'static str) {
+        match self.layout.between {
+            Between::Space if !first => {
+                self.raw(", \"");
+                self.raw(name);
+                self.raw("\": ");
+            }
+            Between::Comma if !first => {
+                self.raw(",\"");
+                self.raw(name);
+                self.raw("\":");
+            }
+            _ => self.rare_name(first, name),
+        }
+    }
+
+    fn rare_name(&mut self, first: bool, name: &'static str) {
+        self.next_field(first);
+        self.word(name);
+        self.colon();
+    }
+
+    /// A string of ours: nothing in it needs an escape.
+    #[inline]
+    pub(super) fn word(&mut self, word: &'static str) {
+        self.text.push(b'"');
+        self.raw(word);
+        self.text.push(b'"');
+    }
+
+    #[inline]
+    pub(super) fn raw(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    /// A string.
+    pub(super) fn string(&mut self, value: &str) {
+        self.text.push(b'"');
+        self.fragment(value);
+        self.text.push(b'"');
+    }
+
+    /// What `value` displays, as a string.
+    pub(super) fn displayed<T: std::fmt::Display + ?Sized>(&mut self, value: &T) {
+        struct Fragments<'a, 'o>(&'a mut Writer<'o>);
+        impl std::fmt::Write for Fragments<'_, '_> {
+            fn write_str(&mut self, text: &str) -> std::fmt::Result {
+                self.0.fragment(text);
+                Ok(())
+            }
+        }
+        self.text.push(b'"');
+        // Only a value that refuses to be displayed fails here: what it said until then stands.
+        let _ = write!(Fragments(self), "{value}");
+        self.text.push(b'"');
+    }
+
+    /// The name of a field, of any value: numbers get quotes.
+    pub(super) fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> io::Result<()> {
+        let at = self.text.len();
+        self.value(key)?;
+        if self.text.get(at) != Some(&b'"') {
+            self.text.insert(at, b'"');
+            self.text.push(b'"');
+        }
+        Ok(())
+    }
+
+    /// Where numbers are written to.
+    pub(super) fn text(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// Part of a string. Characters that steer terminals or change the direction of text become `\u` escapes: the same
+    /// string to every JSON reader, harmless when the document is looked at.
+    fn fragment(&mut self, value: &str) {
+        if is_plain(value.as_bytes()) {
+            return self.raw(value);
+        }
+        let mut rest = value;
+        while let Some(at) = rest.bytes().position(is_special) {
+            // Plain bytes are ASCII: a character begins behind them.
+            let (plain, special) = rest.split_at(at);
+            self.raw(plain);
+            let mut chars = special.chars();
+            match chars.next() {
+                Some(c) if needs_escape(c) => self.escape(c),
+                Some(c) => self.raw(c.encode_utf8(&mut [0; 4])),
+                None => {}
+            }
+            rest = chars.as_str();
+        }
+        self.raw(rest);
+    }
+
+    fn escape(&mut self, c: char) {
+        let short = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\u{8}' => "\\b",
+            '\u{c}' => "\\f",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let digit = |shift: u16| b"0123456789abcdef"[usize::from(*unit >> shift & 15)];
+                    self.text.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+                }
+                return;
+            }
+        };
+        self.raw(short);
     }
 }
 
-/// Layout of one line of NDJSON.
-#[derive(Debug, Default)]
-pub(super) struct Line;
+fn new_line(text: &mut Vec<u8>, depth: usize) {
+    const USUAL: &[u8] = b"\n       ";
+    let indent = USUAL.get(..=depth).unwrap_or(USUAL);
+    text.extend_from_slice(indent);
+    text.resize(text.len() + depth + 1 - indent.len(), b' ');
+}
 
-impl Formatter for Line {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        write_harmless(out, fragment)
+/// Whether all of it is visible ASCII that needs no escape. By blocks, the last of which overlaps the one before, and
+/// without a branch for each byte.
+fn is_plain(text: &[u8]) -> bool {
+    if let Some(last) = text.last_chunk::<16>() {
+        return text.as_chunks::<16>().0.iter().all(is_plain_block) && is_plain_block(last);
+    }
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => is_plain_block(first) && is_plain_block(last),
+        _ => !text.iter().copied().any(is_special),
     }
 }
 
-/// `fragment` with characters that steer terminals or change the direction of text as `\u` escapes: the
-/// same string to every JSON reader, harmless when the document is looked at.
-fn write_harmless<W: ?Sized + Write>(out: &mut W, fragment: &str) -> io::Result<()> {
-    if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return out.write_all(fragment.as_bytes());
-    }
-    let mut rest = fragment;
-    while let Some((at, c)) = rest.char_indices().find(|(_, c)| !super::escape::is_harmless(*c)) {
-        out.write_all(&rest.as_bytes()[..at])?;
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            write!(out, "\\u{unit:04x}")?;
+fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
+    !block.iter().fold(false, |any, byte| any | is_special(*byte))
+}
+
+/// Whether a byte may be (part of) something that needs an escape.
+fn is_special(byte: u8) -> bool {
+    byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\'
+}
+
+fn needs_escape(c: char) -> bool {
+    matches!(c, '"' | '\\') || !super::escape::is_harmless(c)
+}
+
+/// Cuts a list into tasks.
+struct Tasks<'a, T, W> {
+    items: &'a [T],
+    weight: W,
+    at: usize,
+}
+
+impl<'a, T, W: Fn(&T) -> usize> Tasks<'a, T, W> {
+    /// The next tasks, each with the position of its first item, and the item behind them if it is too heavy for one.
+    fn next(&mut self) -> (Vec<(usize, &'a [T])>, Option<usize>) {
+        let mut tasks = Vec::new();
+        while tasks.len() < TASKS {
+            let (first, mut weight) = (self.at, 0);
+            let mut giant = None;
+            while weight < TASK
+                && let Some(item) = self.items.get(self.at)
+            {
+                let heavy = (self.weight)(item);
+                if heavy >= TASK * TASKS {
+                    giant = Some(self.at);
+                    break;
+                }
+                (weight, self.at) = (weight + heavy, self.at + 1);
+            }
+            if self.at > first {
+                tasks.push((first, &self.items[first..self.at]));
+            }
+            if giant.is_some() {
+                self.at += 1;
+                return (tasks, giant);
+            }
+            if self.at == self.items.len() {
+                break;
+            }
         }
-        rest = &rest[at + c.len_utf8()..];
+        (tasks, None)
     }
-    out.write_all(rest.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::Serialize;
+    use proptest::prelude::*;
 
     fn written(value: &serde_json::Value) -> String {
         let mut out = Vec::new();
-        value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Document::default())).unwrap();
+        let mut writer = Writer::document(&mut out);
+        writer.value(value).unwrap();
+        writer.finish().unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -163,5 +494,42 @@ mod tests {
         let text = written(&value);
         assert!(text.chars().all(|c| c == '\n' || super::super::escape::is_harmless(c)), "{text}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    fn line<T: Serialize>(value: &T) -> String {
+        let mut out = Vec::new();
+        let mut writer = Writer::lines(&mut out);
+        writer.value(value).unwrap();
+        writer.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_harmless_is_written_as_serde_json_does(text in "[ -~\t\r\n\u{8}\u{c}é漢\u{1f600}]{0,40}", number: f64, n: i64) {
+            let value = serde_json::json!({"text": text, "number": number, "n": n, "list": [text, null, true, {}, []], text: n});
+            prop_assert_eq!(line(&value), value.to_string());
+        }
+
+        #[test]
+        fn every_string_reads_back_the_same(text: String) {
+            let told = line(&text);
+            prop_assert!(told.chars().all(super::super::escape::is_harmless));
+            prop_assert_eq!(serde_json::from_str::<String>(&told).unwrap(), text);
+        }
+
+        #[test]
+        fn items_stand_in_order_whatever_they_weigh(weights in proptest::collection::vec(0_usize..TASK * TASKS + 99, 0..60)) {
+            let mut out = Vec::new();
+            let mut writer = Writer::lines(&mut out);
+            writer.items(&weights, |weight| *weight, |at, item, writer| {
+                assert_eq!(weights[at], *item);
+                writer.value(&[at, *item])?;
+                writer.end_line()
+            }).unwrap();
+            writer.finish().unwrap();
+            let expected = weights.iter().enumerate().fold(String::new(), |all, (at, weight)| all + &format!("[{at},{weight}]\n"));
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 }

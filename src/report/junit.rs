@@ -161,7 +161,7 @@ fn write_suite(suite: &Suite, tests: &[Test<'_>], out: &mut dyn Write) -> io::Re
     if let Some(first) = suite.first {
         // ISO 8601 without a zone, as the schemas have it.
         let start = time::rfc3339(first);
-        let _ = write!(more, " timestamp=\"{}\"", start.get(..19).unwrap_or_default());
+        let _ = write!(more, " timestamp=\"{}\"", start.as_str().get(..19).unwrap_or_default());
     }
     write_head(&suite.name, &Totals::of(tests.iter()), &more, out)?;
     writeln!(out, "  <properties>")?;

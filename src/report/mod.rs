@@ -16,6 +16,7 @@ mod json_call;
 mod json_capture;
 mod json_layout;
 mod json_metrics;
+mod json_serializer;
 mod junit;
 pub mod ladder;
 pub mod live;
@@ -180,7 +181,7 @@ impl<'a> Report<'a> {
                 of_call.push(at);
             }
         }
-        let prints = fingerprint::of_all(analysis, flows, findings, &mut fingerprint::Met::new());
+        let prints = fingerprint::of_all(analysis, flows, findings);
         let reasons = vec![None; findings.len()];
         Self {
             captures,
@@ -222,7 +223,7 @@ impl<'a> Report<'a> {
     /// This report as one of several of a run: findings are counted over all of them, and known ones marked.
     #[must_use]
     pub fn within(mut self, ledger: &mut Ledger) -> Self {
-        self.prints = fingerprint::of_all(self.analysis, self.flows, self.all_findings, &mut ledger.met);
+        fingerprint::count(&mut self.prints, &mut ledger.met);
         for at in &self.shown {
             let finding = &self.all_findings[*at];
             if ledger.takes_notes() || !finding.call.is_some_and(|call| self.is_quiet(self.analysis.view(call))) {
@@ -342,7 +343,7 @@ impl<'a> Report<'a> {
 
 /// What each finding is recognised by in another run, as JSON tells it, in their order.
 pub fn fingerprints(analysis: &Analysis, flows: &[FlowMatch], findings: &[Finding]) -> Vec<String> {
-    let prints = fingerprint::of_all(analysis, flows, findings, &mut fingerprint::Met::new());
+    let prints = fingerprint::of_all(analysis, flows, findings);
     prints.iter().map(ToString::to_string).collect()
 }
 

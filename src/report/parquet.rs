@@ -74,7 +74,7 @@ fn remove_others(place: &Path, name: &str, written: &[PathBuf]) -> io::Result<()
 }
 
 fn day_of(moment: Timestamp) -> String {
-    time::rfc3339(moment).get(..10).unwrap_or(NO_DAY).to_owned()
+    time::rfc3339(moment).as_str().get(..10).unwrap_or(NO_DAY).to_owned()
 }
 
 /// Name of the first capture and a hash of what all of them are.
@@ -90,7 +90,7 @@ fn name_of(report: &Report<'_>) -> String {
     }
     let fits = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
     let stem: String = stem.chars().map(fits).take(64).collect();
-    format!("{stem}-{:016x}", super::fingerprint::fnv1a(essence.as_bytes()))
+    format!("{stem}-{:016x}", super::fingerprint::fnv1a(&essence))
 }
 
 /// The file of one table and day, being written.

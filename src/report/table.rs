@@ -22,15 +22,15 @@ pub fn write(report: &Report<'_>, style: Style, out: &mut dyn Write) -> io::Resu
     table.set_content_arrangement(ContentArrangement::Disabled).set_header(HEADER.to_vec());
     for view in report.calls() {
         let call = view.call;
-        let party = |uri: String| shorten(&words::short_uri(&uri), room, style.glyphs().ellipsis);
+        let party = |uri: &str| shorten(&words::short_uri(uri), room, style.glyphs().ellipsis);
         let worst = report.findings_of(view.number).min_by_key(|finding| Reverse(rank(finding)));
         let worst = worst.map(|finding| format!("{} {}", severity(finding, style).2, finding.rule.code));
         let flow = report.flow(view.number).and_then(|flow| flow.flow);
         table.add_row(vec![
             (view.number + 1).to_string(),
             call.kind.name().to_owned(),
-            party(words::from_uri(view)),
-            party(words::to_uri(view)),
+            party(&words::from_uri(view)),
+            party(&words::to_uri(view)),
             time::of_day(call.start),
             time::length(call.end.since(call.start)),
             call.messages.len().to_string(),

@@ -1,13 +1,55 @@
 //! Times in reports: RFC 3339 with nanoseconds for programs, short ones for people.
 
 use crate::base::Timestamp;
+use std::cell::Cell;
 use std::time::Duration;
 
+/// A moment as text: RFC 3339 in UTC with nine digits.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp([u8; 30]);
+
+impl Stamp {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// RFC 3339 in UTC with nine digits: "2026-01-02T03:04:05.123456789Z".
-pub fn rfc3339(time: Timestamp) -> String {
-    static PRINTER: jiff::fmt::temporal::DateTimePrinter =
-        jiff::fmt::temporal::DateTimePrinter::new().precision(Some(9));
-    utc(time).map_or_else(String::new, |time| PRINTER.timestamp_to_string(&time))
+pub fn rfc3339(time: Timestamp) -> Stamp {
+    thread_local! {
+        /// The last day, and its text: most messages come in one.
+        static LAST: Cell<(i64, Stamp)> = const { Cell::new((0, Stamp(*b"1970-01-01T00:00:00.000000000Z"))) };
+    }
+    const NANOS: i64 = 1_000_000_000;
+    const DAY: i64 = 86_400;
+    let (second, nanos) = (time.as_nanos().div_euclid(NANOS), time.as_nanos().rem_euclid(NANOS));
+    let (day, second) = (second.div_euclid(DAY), second.rem_euclid(DAY) as u32);
+    let mut stamp = match LAST.get() {
+        (last, stamp) if last == day => stamp,
+        _ => {
+            let mut stamp = Stamp([b' '; 30]);
+            let midnight = jiff::Timestamp::from_second(day * DAY);
+            let text = midnight.map_or_else(|_| String::new(), |midnight| format!("{midnight:.9}"));
+            // Years that 64 bits of nanoseconds reach have four digits.
+            stamp.0.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+            LAST.set((day, stamp));
+            stamp
+        }
+    };
+    digits(&mut stamp.0[11..13], second / 3600);
+    digits(&mut stamp.0[14..16], second / 60 % 60);
+    digits(&mut stamp.0[17..19], second % 60);
+    digits(&mut stamp.0[20..29], nanos as u32);
+    stamp
+}
+
+/// The last digits of `number`, as many as there is room for.
+fn digits(room: &mut [u8], mut number: u32) {
+    for digit in room.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 /// Date and time of day in UTC with milliseconds: "2026-01-02 03:04:05.123 UTC".
@@ -56,9 +98,13 @@ mod tests {
 
     #[test]
     fn rfc_3339_has_nine_digits_before_and_after_the_epoch() {
+        let rfc3339 = |time| super::rfc3339(time).as_str().to_owned();
         assert_eq!(rfc3339(Timestamp::from_nanos(1)), "1970-01-01T00:00:00.000000001Z");
         assert_eq!(rfc3339(Timestamp::from_nanos(-1)), "1969-12-31T23:59:59.999999999Z");
         assert_eq!(rfc3339(Timestamp::MAX), "2262-04-11T23:47:16.854775807Z");
+        assert_eq!(rfc3339(Timestamp::from_nanos(i64::MIN)), "1677-09-21T00:12:43.145224192Z");
+        let leap = "2024-02-29T23:59:59.123456789Z";
+        assert_eq!(rfc3339(parse(leap).unwrap()), leap);
     }
 
     #[test]

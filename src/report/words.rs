@@ -50,14 +50,19 @@ fn response_label(message: &Message) -> String {
     }
 }
 
+/// Text of a message; bytes that are no UTF-8 become U+FFFD. Faster than [`String::from_utf8_lossy`] for what is ASCII.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// From URI of the request that the call is about, as in the message.
-pub fn from_uri(view: CallView<'_>) -> String {
-    opening(view).map_or_else(String::new, |message| String::from_utf8_lossy(message.from_uri()).into_owned())
+pub fn from_uri(view: CallView<'_>) -> Cow<'_, str> {
+    opening(view).map_or_else(Cow::default, |message| text(message.from_uri()))
 }
 
 /// To URI of the request that the call is about, as in the message.
-pub fn to_uri(view: CallView<'_>) -> String {
-    opening(view).map_or_else(String::new, |message| String::from_utf8_lossy(message.to_uri()).into_owned())
+pub fn to_uri(view: CallView<'_>) -> Cow<'_, str> {
+    opening(view).map_or_else(Cow::default, |message| text(message.to_uri()))
 }
 
 /// The message that tells best what the call is about: its first initial request, else its first message.

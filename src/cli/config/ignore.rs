@@ -66,8 +66,8 @@ impl Ignore {
         };
         self.rule == finding.rule.code
             && self.fingerprint.as_ref().is_none_or(|glob| glob.is_match(print))
-            && holds(&self.from, &|glob, view| glob.is_match(report::from_uri(view)))
-            && holds(&self.to, &|glob, view| glob.is_match(report::to_uri(view)))
+            && holds(&self.from, &|glob, view| glob.is_match(&*report::from_uri(view)))
+            && holds(&self.to, &|glob, view| glob.is_match(&*report::to_uri(view)))
             && holds(&self.call_id, &|glob, view| {
                 view.messages().any(|(_, seen)| glob.is_match(&*String::from_utf8_lossy(seen.message.call_id())))
             })
