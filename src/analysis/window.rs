@@ -62,6 +62,15 @@ impl Past {
     }
 }
 
+/// What is kept of a call that is not over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stay {
+    /// When to look at it again if nothing comes for it.
+    pub due: Timestamp,
+    /// How many of its messages, from the first one, are done with.
+    pub done: usize,
+}
+
 /// What the last look was at: group and order of each message, by position.
 #[derive(Default)]
 struct Looked {
@@ -117,20 +126,28 @@ impl Analyzer {
         std::mem::take(&mut self.past.unjudged)
     }
 
-    /// After a look: lets go of the calls of `told`, which the look gave, that have no `next` time to be looked at.
-    pub fn forget(&mut self, told: &Analysis, next: impl Fn(usize) -> Option<Timestamp>) {
+    /// After a look: lets go of the calls of `told`, which the look gave, of which nothing stays, and of what is done with in
+    /// the others.
+    pub fn forget(&mut self, told: &Analysis, stay: impl Fn(usize) -> Option<Stay>) {
         let Looked { at: looked, now, .. } = std::mem::take(&mut self.past.looked);
         let mut groups: BTreeMap<GroupNo, (Timestamp, Vec<GroupNo>)> =
             looked.iter().map(|(group, _)| (*group, (Timestamp::MAX, Vec::new()))).collect();
         let mut leaving: HashSet<u64, RandomState> = HashSet::default();
         let mut over = vec![false; told.calls.len()];
+        let mut left: Vec<Cow<'_, Call>> = Vec::new();
         for (number, call) in told.calls.iter().enumerate() {
             let of_call = call.messages.iter().filter_map(|message| looked.get(message.seen.at()));
-            let Some(due) = next(number) else {
+            let Some(Stay { due, done }) = stay(number) else {
                 over[number] = true;
+                left.push(Cow::Borrowed(call));
                 leaving.extend(of_call.map(|(_, order)| *order));
                 continue;
             };
+            if done > 0 {
+                let members: Vec<Idx<Seen>> = call.messages[..done].iter().map(|message| message.seen).collect();
+                leaving.extend(of_call.clone().take(done).map(|(_, order)| *order));
+                left.push(Cow::Owned(call::build(&told.seen, &members, call.watched_until)));
+            }
             let mut legs: Vec<GroupNo> = of_call.map(|(group, _)| *group).collect();
             legs.sort_unstable();
             legs.dedup();
@@ -149,10 +166,11 @@ impl Analyzer {
             }
         }
         self.past.held.sweep();
-        let calls = || told.calls.iter().zip(&over).filter(|(_, over)| **over).map(|(call, _)| call);
-        calls().for_each(|call| self.past.stats.count_calls(std::slice::from_ref(call)));
-        let first = told.first.unwrap_or_default();
-        self.past.population.merge(Population::count(&told.seen, calls(), first));
+        for call in &left {
+            self.past.stats.count_calls(std::slice::from_ref(call));
+        }
+        let (first, left) = (told.first.unwrap_or_default(), left.iter().map(AsRef::as_ref));
+        self.past.population.merge(Population::count(&told.seen, left, first));
         let explained = told.icmp.iter().filter(|report| report.call.is_some_and(|call| over[call]));
         self.forget_evidence(&explained.map(|report| report.frame).collect(), now);
     }

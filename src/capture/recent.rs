@@ -126,6 +126,15 @@ impl Keeper {
         (!self.given_up.remove(&call)).then(|| packets.into_values().collect())
     }
 
+    /// The packets of a call that goes on, in order; those from `frame` on stay. `None` when it had no room.
+    pub fn shed(&mut self, call: usize, frame: u32) -> Option<Vec<Arc<Kept>>> {
+        let packets = self.calls.get_mut(&call)?;
+        let all = packets.values().cloned().collect();
+        let stays = packets.split_off(&frame);
+        self.held -= std::mem::replace(packets, stays).values().map(|kept| kept.size()).sum::<usize>();
+        Some(all)
+    }
+
     /// What could not be kept so far.
     pub fn left(&self) -> Left {
         self.left

@@ -4,7 +4,7 @@
 //! as a capture that ends there. What this remembers is only what was told before, and it says when to look again.
 
 use super::Story;
-use crate::analysis::CallView;
+use crate::analysis::{CallView, Stay, done};
 use crate::base::{Timestamp, limits};
 use crate::call::{self, Call, Kind, Outcome};
 use crate::flow::Verdict;
@@ -38,6 +38,8 @@ const SILENCES: [Duration; 6] = [
 
 /// The family of rules that say how far the capture itself can be trusted: by all of it, at the end.
 const ABOUT_THE_CAPTURE: char = 'H';
+/// The rule that says of an answered call that nobody acknowledged it.
+const NO_ACK: &str = "I01";
 
 /// What was told of the calls that are open.
 #[derive(Debug, Default)]
@@ -64,8 +66,10 @@ struct State {
     /// When findings that were not told were there first.
     since: HashMap<Sign, Timestamp>,
     told: HashSet<Sign>,
-    /// Numbers of the findings that were told.
+    /// Numbers of the findings that were told, since some of its messages were done with.
     findings: Vec<usize>,
+    /// All that can be found up to this frame was told.
+    told_until: u32,
 }
 
 /// What to tell now, by positions in the [`Story`] that was heard.
@@ -79,8 +83,8 @@ pub struct News {
     pub calls: Vec<(usize, Vec<usize>)>,
     /// For each call whether it is over: its messages can be forgotten.
     pub over: Vec<bool>,
-    /// For each call when it is to be looked at again if nothing comes for it; none when it is over.
-    pub next: Vec<Option<Timestamp>>,
+    /// For each call what stays of it; none when it is over.
+    pub stays: Vec<Option<Stay>>,
     /// How many of these are not over but had no room.
     pub given_up: usize,
 }
@@ -103,6 +107,19 @@ enum Phase {
     /// Something is still to come, but nothing soon.
     Settled,
     Over,
+}
+
+impl State {
+    /// Forgets what it knows of messages that are done with. What the call is known by from now on.
+    fn shed(&mut self, view: CallView<'_>, done: usize, phase: Phase) -> Key {
+        let key = keys(view, done).into_iter().next().unwrap_or_default();
+        if phase > Phase::Open {
+            self.told_until = view.messages().map(|(_, seen)| seen.frames.last()).max().unwrap_or_default();
+        }
+        self.told.retain(|(_, frame, _)| frame.is_none_or(|frame| frame >= key.0));
+        self.findings.clear();
+        key
+    }
 }
 
 impl Watch {
@@ -140,7 +157,9 @@ impl Watch {
     pub fn hear(&mut self, story: &Story, now: Timestamp, stage: Stage, no_room: impl Fn(&Call) -> bool) -> News {
         let views: Vec<CallView<'_>> = story.analysis.views().collect();
         let (keys, mut states) = self.states(&views);
-        let phase = |view: &CallView<'_>| if stage == Stage::Running { phase(view.call).0 } else { Phase::Over };
+        let dead = dead(story);
+        let is_running = stage == Stage::Running;
+        let phase = |view: &CallView<'_>| if is_running { phase(view.call, dead[view.number]).0 } else { Phase::Over };
         let phases: Vec<Phase> = views.iter().map(phase).collect();
         let mut news = News {
             numbers: states.iter().map(|state| state.number).collect(),
@@ -160,13 +179,21 @@ impl Watch {
                 state.told_as = Some(view.call.outcome);
                 news.calls.push((at, state.findings.clone()));
             }
-            news.next.push((!news.over[at]).then(|| next_look(view.call, now, waiting[at])));
+            news.stays.push((!news.over[at]).then(|| {
+                let is_settled = phases[at] > Phase::Open;
+                Stay { due: next_look(view.call, dead[at], now, waiting[at]), done: done(*view, is_settled, OVER) }
+            }));
         }
-        for ((at, (first, id)), state) in keys.into_iter().enumerate().zip(states) {
-            if !news.over[at] {
-                self.by_id.entry(id).or_default().push((first, state));
-                self.open += 1;
-            }
+        for ((at, key), mut state) in keys.into_iter().enumerate().zip(states) {
+            let Some(Stay { done, .. }) = news.stays[at] else {
+                continue;
+            };
+            let (first, id) = match done {
+                0 => key,
+                done => state.shed(views[at], done, phases[at]),
+            };
+            self.by_id.entry(id).or_default().push((first, state));
+            self.open += 1;
         }
         news
     }
@@ -174,7 +201,7 @@ impl Watch {
     /// What is remembered of these calls, taken out, and what they are known by. What was told of legs that turned out to
     /// be one call stays told.
     fn states(&mut self, views: &[CallView<'_>]) -> (Vec<Key>, Vec<State>) {
-        let known_by: Vec<Vec<Key>> = views.iter().map(|view| keys(*view)).collect();
+        let known_by: Vec<Vec<Key>> = views.iter().map(|view| keys(*view, 0)).collect();
         let mut old: HashMap<Key, State> = HashMap::new();
         for (_, id) in known_by.iter().flatten() {
             let Some(states) = self.by_id.remove(id) else {
@@ -192,6 +219,7 @@ impl Watch {
             for leg in legs.flatten() {
                 state.told.extend(leg.told);
                 state.findings.extend(leg.findings);
+                state.told_until = state.told_until.min(leg.told_until);
             }
             (keys.into_iter().next().unwrap_or_default(), state)
         };
@@ -229,7 +257,7 @@ impl Watch {
             let sign = (code, first, *nth);
             *nth += 1;
             let state = &mut states[call];
-            if state.told.contains(&sign) {
+            if state.told.contains(&sign) || finding.frames.iter().max().is_some_and(|last| *last <= state.told_until) {
                 continue;
             }
             let since = before[call].remove(&sign).unwrap_or(now);
@@ -257,10 +285,11 @@ impl Watch {
     }
 }
 
-/// What a call is known by, and what each of its other Call-IDs was known by when it was a call of its own.
-fn keys(view: CallView<'_>) -> Vec<Key> {
+/// What a call without its first messages is known by, and what each of its other Call-IDs was known by when it was a call of
+/// its own.
+fn keys(view: CallView<'_>, done: usize) -> Vec<Key> {
     let mut keys: Vec<Key> = Vec::new();
-    for (_, seen) in view.messages() {
+    for (_, seen) in view.messages().skip(done) {
         let (first, id) = (seen.frames.first(), seen.message.call_id());
         let is_same = |(_, known): &Key| if id.is_empty() { known.first() == Some(&0) } else { known == id };
         match keys.iter().position(is_same) {
@@ -284,12 +313,14 @@ fn not_mended_before(story: &Story, finding: &Finding, call: usize) -> Timestamp
     missing.map_or(Timestamp::MIN, |missing| story.analysis.view(call).seen(missing.after).time.after(OVER))
 }
 
-/// How far a call is, and how long it has to be silent until it is further.
-fn phase(call: &Call) -> (Phase, Duration) {
+/// How far a call is, and how long it has to be silent until it is further. `is_dead`: its callee got no ACK and gave up.
+fn phase(call: &Call, is_dead: bool) -> (Phase, Duration) {
     let quiet = call.watched_until.since(call.end);
     let (settled, over) = match (call.kind, call.outcome) {
         // Whatever became of it, the next try has the same Call-ID (RFC 3261 10.2.4).
         (Kind::Registration | Kind::Subscription | Kind::Publish, _) => (OVER, BINDING),
+        // Whoever gets no ACK within 64*T1 ends the session (RFC 3261 13.3.1.4).
+        (_, Outcome::Active) if is_dead => (RINGING, RINGING),
         (_, Outcome::Active) => (TALK, TALK),
         (_, Outcome::Incomplete) => (RINGING, RINGING),
         _ => (OVER, OVER),
@@ -301,11 +332,20 @@ fn phase(call: &Call) -> (Phase, Duration) {
     }
 }
 
+/// For each call whether it is proved that its callee got no ACK.
+fn dead(story: &Story) -> Vec<bool> {
+    let mut dead = vec![false; story.analysis.calls.len()];
+    let proved =
+        story.findings.iter().filter(|finding| finding.rule.code == NO_ACK && finding.verdict == Verdict::Violated);
+    proved.filter_map(|finding| finding.call).for_each(|call| dead[call] = true);
+    dead
+}
+
 /// When to look at a call again if nothing comes for it.
-fn next_look(call: &Call, now: Timestamp, waiting: Option<Timestamp>) -> Timestamp {
+fn next_look(call: &Call, is_dead: bool, now: Timestamp, waiting: Option<Timestamp>) -> Timestamp {
     let quiet = call.watched_until.since(call.end);
     let silence = SILENCES.into_iter().find(|silence| *silence > quiet);
-    let until = silence.unwrap_or(Duration::MAX).min(phase(call).1);
+    let until = silence.unwrap_or(Duration::MAX).min(phase(call, is_dead).1);
     let due = now.after(until.saturating_sub(quiet));
     waiting.map_or(due, |waiting| due.min(waiting.max(now.after(CERTAIN))))
 }
@@ -325,7 +365,7 @@ mod tests {
         let next = |outcome, quiet: u64| {
             let quiet = Duration::from_millis(quiet);
             let now = Timestamp::default().after(quiet);
-            next_look(&call(Kind::Call, outcome, quiet), now, None).since(Timestamp::default()).as_millis()
+            next_look(&call(Kind::Call, outcome, quiet), false, now, None).since(Timestamp::default()).as_millis()
         };
         assert_eq!(
             [0, 1_500, 16_000, 33_500].map(|quiet| next(Outcome::Answered, quiet)),
@@ -336,11 +376,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_without_ack_is_over_when_its_callee_gave_up() {
+        let phase = |quiet, is_dead| phase(&call(Kind::Call, Outcome::Active, quiet), is_dead).0;
+        assert!(phase(RINGING, true) == Phase::Over && phase(RINGING, false) == Phase::Open);
+    }
+
+    #[test]
     fn what_waits_to_be_certain_is_looked_at_when_it_is() {
         let (quiet, now) = (Duration::from_secs(200), Timestamp::default());
         let call = call(Kind::Call, Outcome::Active, quiet);
-        assert_eq!(next_look(&call, now, Some(now.after(OVER))), now.after(OVER));
-        assert_eq!(next_look(&call, now, Some(Timestamp::MIN)), now.after(CERTAIN));
+        assert_eq!(next_look(&call, false, now, Some(now.after(OVER))), now.after(OVER));
+        assert_eq!(next_look(&call, false, now, Some(Timestamp::MIN)), now.after(CERTAIN));
     }
 
     #[test]

@@ -3,13 +3,13 @@
 
 use crate::live::listening;
 use crate::support;
-use callflow::analysis::{Analysis, Analyzer, Options};
+use callflow::analysis::{Analysis, Analyzer, Options, Stay};
 use callflow::base::{Batch, Timestamp};
 use callflow::capture::{self, More};
 use callflow::rules::{self, Finding};
 use callflow::story::{self, Stage, Story, Watch};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -42,20 +42,23 @@ struct Watching {
     told: Told,
     /// Calls judged, at all looks together.
     judged: usize,
+    /// The most bytes that were held after a look.
+    held: usize,
 }
 
 impl Watching {
     fn new(key_log: Vec<u8>) -> Self {
         let analyzer = Analyzer::new(Options { key_log, copies: true, ..Options::default() });
-        Self { analyzer, watch: Watch::new(), told: Told::new(), judged: 0 }
+        Self { analyzer, watch: Watch::new(), told: Told::new(), judged: 0, held: 0 }
     }
 
     fn look(&mut self, now: Timestamp) {
         let story = judge(self.analyzer.look(now, ROOM));
         let news = self.watch.hear(&story, now, Stage::Running, |call| self.analyzer.gives_up(call));
         news.findings.iter().for_each(|at| note(&mut self.told, &story.findings[*at]));
-        self.analyzer.forget(&story.analysis, |call| news.next[call]);
+        self.analyzer.forget(&story.analysis, |call| news.stays[call]);
         self.judged += story.analysis.calls.len();
+        self.held = self.held.max(self.analyzer.held());
     }
 
     fn step(&mut self, nanos: i64) {
@@ -94,8 +97,8 @@ fn counted(analysis: &Analysis) -> String {
     format!("{} messages, {kinds:?}, copies {copies:?}, {state:?}, {proved:?}", stats.messages)
 }
 
-/// What a watch of a capture tells, how much of that before the end, and what was counted.
-fn watched(path: &Path, mut moments: Moments) -> (Told, usize, String) {
+/// What a watch of a capture tells, how much of that before the end, what was counted, and the most bytes that were held.
+fn watched(path: &Path, mut moments: Moments) -> (Told, usize, String, usize) {
     let key_log = fs::read(path.with_extension("keylog")).unwrap_or_default();
     let mut source = capture::open(&[path.to_path_buf()]).source;
     let (mut watching, mut batch) = (Watching::new(key_log), Batch::default());
@@ -122,7 +125,7 @@ fn watched(path: &Path, mut moments: Moments) -> (Told, usize, String) {
             watching.analyzer.push(&Batch { buffers: batch.buffers.clone(), packets: vec![packet] });
         }
     }
-    let Watching { mut analyzer, mut watch, mut told, .. } = watching;
+    let Watching { mut analyzer, mut watch, mut told, held, .. } = watching;
     let early = told.values().sum();
     analyzer.end();
     let (mut last, is_all) = analyzer.last_look(Timestamp::MIN, ROOM);
@@ -133,7 +136,7 @@ fn watched(path: &Path, mut moments: Moments) -> (Told, usize, String) {
     let story = judge(last);
     let news = watch.hear(&story, now, Stage::Last, |_| false);
     news.findings.iter().for_each(|at| note(&mut told, &story.findings[*at]));
-    (told, early, counted(&story.analysis))
+    (told, early, counted(&story.analysis), held)
 }
 
 fn checked(path: &Path) -> Told {
@@ -153,7 +156,7 @@ fn difference(path: &Path, told: &Told, checked: &Told) -> Option<String> {
 fn a_watch_tells_what_check_tells_of_the_whole_capture() {
     let (mut early, mut wrong) = (0, Vec::new());
     for path in support::captures() {
-        let (told, before, figures) = watched(&path, Moments { seed: 0, step: None });
+        let (told, before, figures, _) = watched(&path, Moments { seed: 0, step: None });
         early += before;
         wrong.extend(difference(&path, &told, &checked(&path)));
         let whole = counted(&support::tell_file(&path).analysis);
@@ -371,6 +374,64 @@ fn with_open_calls(calls: u32) -> (Watching, Timestamp) {
 }
 
 #[test]
+fn what_is_refreshed_for_days_is_judged_and_its_past_leaves_memory() {
+    const CREDENTIALS: &str =
+        "Authorization: Digest username=\"a\",realm=\"r\",nonce=\"N\",uri=\"sip:b@192.0.2.2\",response=\"0\"\r\n";
+    const CHALLENGE: &str = "WWW-Authenticate: Digest realm=\"r\",nonce=\"N\"\r\n";
+    let mut all = Packets::new();
+    let ask = |all: &mut Packets, millis, src, start: &str, id: &str, tag: &str, cseq: String, more: &str| {
+        let text = sip(start, id, tag, &cseq).replace("Content-Length", &format!("{more}Content-Length"));
+        all.sip(millis, src, &text);
+    };
+    // A day, a refresh each ten minutes; the tenth is refused, the twentieth comes too late. Somebody asks for options
+    // every half minute under one Call-ID.
+    for beat in 0..2880_u32 {
+        let millis = beat * 30_000;
+        ask(&mut all, millis, 1, "OPTIONS sip:b@192.0.2.2 SIP/2.0", "ping", "", format!("{} OPTIONS", beat + 1), "");
+        ask(&mut all, millis + 5, 2, "SIP/2.0 200 OK", "ping", ";tag=p", format!("{} OPTIONS", beat + 1), "");
+        let turn = beat / 20;
+        if beat % 20 != 0 || turn == 20 {
+            continue;
+        }
+        for step in 0..2 {
+            let (cseq, nonce) = (format!("{} REGISTER", 2 * turn + step + 1), format!("n{turn}"));
+            let proof = if step == 0 { String::new() } else { CREDENTIALS.replace('N', &nonce) };
+            let at = millis + 10 + step * 10;
+            ask(
+                &mut all,
+                at,
+                1,
+                "REGISTER sip:192.0.2.2 SIP/2.0",
+                "phone",
+                "",
+                cseq.clone(),
+                &format!("{proof}Expires: 900\r\n"),
+            );
+            let (status, more) = match step {
+                0 => ("SIP/2.0 401 Unauthorized", CHALLENGE.replace('N', &nonce)),
+                _ if turn == 10 => ("SIP/2.0 403 Forbidden", String::new()),
+                _ => ("SIP/2.0 200 OK", "Expires: 900\r\n".to_owned()),
+            };
+            ask(&mut all, at + 5, 2, status, "phone", ";tag=p", cseq, &more);
+        }
+    }
+    let path = std::env::temp_dir().join(format!("callflow-refreshed-{}.pcap", std::process::id()));
+    fs::write(&path, &all.0).unwrap();
+    let checked = checked(&path);
+    let whole = counted(&support::tell_file(&path).analysis);
+    let (told, _, figures, held) = watched(&path, Moments { seed: 0, step: None });
+    fs::remove_file(&path).unwrap();
+    assert!(checked.len() >= 2, "{checked:?}");
+    // What check tells once of a call, a watch tells again when it comes again after the first time was done with.
+    let what = |told: &Told| told.keys().map(|(rule, verdict, _)| format!("{rule} {verdict}")).collect::<BTreeSet<_>>();
+    assert!(checked.keys().all(|one| told.contains_key(one)), "told {told:?}, checked {checked:?}");
+    assert_eq!(what(&told), what(&checked));
+    assert_eq!(told.values().sum::<usize>(), checked.values().sum::<usize>() + 1, "the late one: {told:?}");
+    assert_eq!(figures, whole);
+    assert!(held < 150_000, "{held} bytes held of {}", all.0.len());
+}
+
+#[test]
 fn calls_to_which_nothing_happens_are_not_looked_at() {
     let (mut watching, start) = with_open_calls(400);
     watching.look(start);
@@ -411,7 +472,7 @@ fn a_giant_call_is_not_built_again_each_second() {
         let now = Timestamp::from_nanos((1_700_000_001 + i64::from(second)) * 1_000_000_000);
         let analysis = watching.analyzer.look(now, ROOM);
         (built, looks) = (built + analysis.seen.len(), looks + usize::from(!analysis.seen.is_empty()));
-        watching.analyzer.forget(&analysis, |_| Some(now.after(Duration::from_secs(1))));
+        watching.analyzer.forget(&analysis, |_| Some(Stay { due: now.after(Duration::from_secs(1)), done: 0 }));
     }
     // Each second would be 410,000.
     assert!(looks > 3 && built < 80_000, "{built} messages built in {looks} looks");

@@ -264,11 +264,13 @@ impl Sniffer {
             (batch.packets.first().map(|packet| packet.time), batch.packets.last().map(|packet| packet.time));
         let (packets, size) = (batch.packets.len() as u64, bytes.len() as u64);
         batch.buffers.push(bytes);
+        // Whoever gets the batch may ask at once how many packets there were.
+        let mut told = lock(&self.feed.told);
         if self.feed.sender.try_send(Event::Packets(self.feed.number, batch)).is_err() {
             self.unread += packets;
             return;
         }
-        for info in &mut lock(&self.feed.told).captures {
+        for info in &mut told.captures {
             info.packets += packets;
             info.bytes += size;
             info.first = info.first.or(first);

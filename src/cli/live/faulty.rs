@@ -133,7 +133,18 @@ impl Faulty {
     }
 
     fn over(&mut self, number: usize) {
-        let (packets, found) = (self.keeper.take(number), self.found.remove(&number));
+        let packets = self.keeper.take(number);
+        self.write(number, packets);
+    }
+
+    /// A call of which some messages are done with, and that goes on with the message in `frame`.
+    fn goes_on(&mut self, number: usize, frame: u32) {
+        let packets = self.keeper.shed(number, frame);
+        self.write(number, packets);
+    }
+
+    fn write(&mut self, number: usize, packets: Option<Vec<Arc<Kept>>>) {
+        let found = self.found.remove(&number);
         let (Some(Found { codes, comments }), Some(recorder)) = (found, &self.recorder) else {
             return;
         };
@@ -165,14 +176,23 @@ impl Tap for Faulty {
         let about = about(story);
         for view in analysis.views() {
             let (at, number) = (view.number, news.numbers[view.number]);
-            let firsts = firsts(view);
-            self.join(&firsts, number);
+            let first = firsts(view, 0);
+            self.join(&first, number);
             let messages = view.messages().flat_map(|(_, seen)| seen.frames.as_slice().iter().copied());
             self.keeper.give(number, messages.chain(about.get(&at).into_iter().flatten().copied()));
-            if news.over[at] {
-                self.over(number);
-                for first in &firsts {
+            let done = news.stays[at].map(|stay| stay.done);
+            if done != Some(0) {
+                for first in &first {
                     self.firsts.remove(first);
+                }
+            }
+            match done {
+                None => self.over(number),
+                Some(0) => {}
+                Some(done) => {
+                    let rest = firsts(view, done);
+                    self.join(&rest, number);
+                    self.goes_on(number, rest.iter().map(|(frame, _)| *frame).min().unwrap_or_default());
                 }
             }
         }
@@ -231,10 +251,10 @@ fn about(story: &Story) -> HashMap<usize, Vec<u32>, RandomState> {
     about
 }
 
-/// The first message of each Call-ID in a call.
-fn firsts(view: CallView<'_>) -> Vec<First> {
+/// The first message of each Call-ID in a call, behind those that are done with.
+fn firsts(view: CallView<'_>, done: usize) -> Vec<First> {
     let mut firsts: Vec<(u32, &[u8])> = Vec::new();
-    for (_, seen) in view.messages() {
+    for (_, seen) in view.messages().skip(done) {
         let (frame, id) = (seen.frames.last(), seen.message.call_id());
         match firsts.iter_mut().find(|(_, known)| *known == id) {
             Some((first, _)) => *first = frame.min(*first),

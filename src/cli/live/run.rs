@@ -83,7 +83,7 @@ impl<'a> Run<'a> {
             if stop.load(Ordering::Acquire) || late || self.args.count == Some(self.packets) {
                 break;
             }
-            if looked.elapsed() >= pause || self.analyzer.held() > self.args.max_memory / 2 {
+            if looked.elapsed() >= pause || self.analyzer.held() > self.room() {
                 let before = clock_on_the_wall();
                 self.look(show)?;
                 looked = clock_on_the_wall();
@@ -183,10 +183,16 @@ impl<'a> Run<'a> {
         self.analyzer.note(Anomaly::new(AnomalyKind::ClockSet, 0, 0, text));
     }
 
+    /// Bytes that open calls may take. As much again goes to judging them, to connections and fragments, and to what the
+    /// allocator cannot use.
+    fn room(&self) -> usize {
+        self.args.max_memory / 3
+    }
+
     fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
         let start = clock_on_the_wall();
         let now = self.clock.now();
-        let story = show.judge(self.analyzer.look(now, self.args.max_memory / 2));
+        let story = show.judge(self.analyzer.look(now, self.room()));
         let news = self.watch.hear(&story, now, Stage::Running, |call| self.analyzer.gives_up(call));
         self.messages = story.analysis.stats.messages;
         self.given_up += news.given_up as u64;
@@ -197,7 +203,7 @@ impl<'a> Run<'a> {
         self.look = start.elapsed();
         self.tell_notes();
         self.tell_taps(&story, &news);
-        self.analyzer.forget(&story.analysis, |call| news.next[call]);
+        self.analyzer.forget(&story.analysis, |call| news.stays[call]);
         self.tell_status();
         Ok(())
     }
@@ -220,7 +226,7 @@ impl<'a> Run<'a> {
         self.taps.iter_mut().for_each(|tap| tap.messages(messages));
         let story = loop {
             let now = self.clock.now();
-            let (mut analysis, is_all) = self.analyzer.last_look(now, self.args.max_memory / 2);
+            let (mut analysis, is_all) = self.analyzer.last_look(now, self.room());
             analysis.health.dropped = drops;
             if is_all {
                 analysis.anomalies.merge(self.source.take_anomalies());
@@ -233,7 +239,7 @@ impl<'a> Run<'a> {
             if is_all {
                 break story;
             }
-            self.analyzer.forget(&story.analysis, |call| news.next[call]);
+            self.analyzer.forget(&story.analysis, |call| news.stays[call]);
         };
         for mut tap in std::mem::take(&mut self.taps) {
             self.unread |= !tap.end();
