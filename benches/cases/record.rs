@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
 /// How far a count may be from what is recorded.
 const PERCENT: u64 = 2;
-const AGAIN: &str = "cargo bench --bench instructions -- --record";
+const AGAIN: &str = "cargo bench --profile release --bench instructions -- --record";
 
 /// One case.
 pub struct Counted {
