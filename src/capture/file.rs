@@ -9,7 +9,7 @@ use super::pcap::{self, Pcap};
 use super::pcapng::PcapNg;
 use super::record::{Record, Step};
 use super::snoop::{self, Snoop};
-use super::{CaptureInfo, Comment, Cut, Maker, More, Names, Source};
+use super::{CaptureInfo, Comment, Cut, More, Names, Source};
 use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Error, PacketMeta, Timestamp, limits};
 use std::fs::File;
 use std::io;
@@ -103,20 +103,7 @@ impl CaptureFile {
         }
         input.fill(pcap::FILE_HEADER);
         let format = Format::open(&mut input).map_err(|why| refusal(&mut input, path, compression, why))?;
-        let info = CaptureInfo {
-            path: path.display().to_string(),
-            format: format.name(),
-            packets: 0,
-            bytes: 0,
-            first: None,
-            last: None,
-            link_types: format.link_types(),
-            complete: true,
-            drops: 0,
-            interfaces: Vec::new(),
-            maker: Maker::default(),
-            cut: None,
-        };
+        let info = CaptureInfo::new(path.display().to_string(), format.name(), format.link_types());
         Ok(Self {
             path: path.to_owned(),
             input,

@@ -117,6 +117,26 @@ pub struct CaptureInfo {
     pub cut: Option<Cut>,
 }
 
+impl CaptureInfo {
+    /// What is known before the first packet.
+    fn new(path: String, format: &'static str, link_types: Vec<LinkType>) -> Self {
+        Self {
+            path,
+            format,
+            packets: 0,
+            bytes: 0,
+            first: None,
+            last: None,
+            link_types,
+            complete: true,
+            drops: 0,
+            interfaces: Vec::new(),
+            maker: Maker::default(),
+            cut: None,
+        }
+    }
+}
+
 /// Where a file ends in the middle of a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cut {

@@ -4,7 +4,7 @@
 //! kernel do not come; and a tenth of a second is soon enough.
 
 use super::follow::{Growing, PAUSE};
-use super::{CaptureFile, CaptureInfo, Comment, Maker, More, Names, Source};
+use super::{CaptureFile, CaptureInfo, Comment, More, Names, Source};
 use crate::base::{Anomalies, Batch, Error, Timestamp, limits};
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -74,20 +74,7 @@ impl Rotating {
     pub fn open(folder: &Path, stop: Arc<AtomicBool>) -> Result<Self, Error> {
         folder.read_dir().map_err(|source| Error::Io { path: folder.to_owned(), source })?;
         let shelf = Shelf { folder: folder.to_owned(), known: HashMap::new() };
-        let info = CaptureInfo {
-            path: folder.display().to_string(),
-            format: "pcapng",
-            packets: 0,
-            bytes: 0,
-            first: None,
-            last: None,
-            link_types: Vec::new(),
-            complete: true,
-            drops: 0,
-            interfaces: Vec::new(),
-            maker: Maker::default(),
-            cut: None,
-        };
+        let info = CaptureInfo::new(folder.display().to_string(), "pcapng", Vec::new());
         Ok(Self {
             stop,
             shelf: Arc::new(Mutex::new(shelf)),

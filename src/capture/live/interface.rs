@@ -3,8 +3,8 @@
 use super::device::{self, COLLECT, Settings};
 use super::{Event, Feed, lock, right};
 use crate::base::{Anomaly, AnomalyKind, Batch, Error, LinkType, PacketMeta, Timestamp};
+use crate::capture::CaptureInfo;
 use crate::capture::filter::reason;
-use crate::capture::{CaptureInfo, Maker};
 use bytes::{Bytes, BytesMut};
 use pcap::{Active, Capture};
 use std::sync::atomic::Ordering;
@@ -23,20 +23,7 @@ const LATE: Duration = Duration::from_secs(5);
 
 /// What is known of an interface before the first packet.
 pub(super) fn info(name: &str, device: &Capture<Active>) -> Vec<CaptureInfo> {
-    vec![CaptureInfo {
-        path: name.to_owned(),
-        format: "live",
-        packets: 0,
-        bytes: 0,
-        first: None,
-        last: None,
-        link_types: vec![link_of(device)],
-        complete: true,
-        drops: 0,
-        interfaces: Vec::new(),
-        maker: Maker::default(),
-        cut: None,
-    }]
+    vec![CaptureInfo::new(name.to_owned(), "live", vec![link_of(device)])]
 }
 
 fn link_of(device: &Capture<Active>) -> LinkType {

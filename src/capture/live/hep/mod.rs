@@ -9,7 +9,7 @@ pub use tls::{TlsFiles, server};
 
 use super::{Event, Feed, lock};
 use crate::base::{Anomaly, AnomalyKind, Batch, Endpoint, LinkType, PacketMeta, Timestamp, limits};
-use crate::capture::{CaptureInfo, Maker};
+use crate::capture::CaptureInfo;
 use bytes::{Bytes, BytesMut};
 use rustls::ServerConfig;
 use std::collections::HashSet;
@@ -134,20 +134,7 @@ pub struct HepSettings {
 
 /// What is known of agents before the first packet.
 pub(super) fn info(address: HepAddress) -> Vec<CaptureInfo> {
-    vec![CaptureInfo {
-        path: format!("hep {address}"),
-        format: "live",
-        packets: 0,
-        bytes: 0,
-        first: None,
-        last: None,
-        link_types: vec![RAW_IP],
-        complete: true,
-        drops: 0,
-        interfaces: Vec::new(),
-        maker: Maker::default(),
-        cut: None,
-    }]
+    vec![CaptureInfo::new(format!("hep {address}"), "live", vec![RAW_IP])]
 }
 
 /// Something that waits for agents, and is ready to.
