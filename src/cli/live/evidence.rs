@@ -30,71 +30,87 @@ pub(super) fn tap(args: &EvidenceArgs, input: Option<&Path>, source: &Live) -> R
     #[cfg(unix)]
     signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default())
         .map_err(|source| Error::Io { path: folder.clone(), source })?;
-    let recorder = Recorder::start(plan, source.points())?;
+    let disk = Disk::new(Recorder::start(plan, source.points())?);
     let is_input = |input: &Path| matches!((input.canonicalize(), folder.canonicalize()), (Ok(a), Ok(b)) if a == b);
     if input.is_some_and(is_input) {
         return Err(Error::Usage(format!("--write {}: that is what is followed", folder.display())));
     }
     Ok(Some(if wanted.is_empty() {
-        Box::new(Everything { retry: Retry::default(), recorder: Some(recorder) })
+        Box::new(Everything(disk))
     } else {
-        Box::new(Faulty::new(recorder, wanted, args.ring_memory))
+        Box::new(Faulty::new(disk, wanted, args.ring_memory))
     }))
 }
 
-/// Has a disk that failed tried again now and then.
-#[derive(Default)]
-pub(super) struct Retry {
+/// A recorder as those who keep packets use it: a disk that failed is tried again now and then.
+pub(super) struct Disk {
+    recorder: Option<Recorder>,
     looks: u32,
 }
 
-impl Retry {
+impl Disk {
+    fn new(recorder: Recorder) -> Self {
+        Self { recorder: Some(recorder), looks: 0 }
+    }
+
+    /// Until its end.
+    pub(super) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
     /// There was a look: every second at most.
-    pub(super) fn at_look(&mut self, recorder: &Recorder) {
+    pub(super) fn at_look(&mut self) {
         /// Looks between tries.
         const PATIENCE: u32 = 3;
         self.looks += 1;
         if self.looks >= PATIENCE {
             self.looks = 0;
-            recorder.retry();
+            self.recorder().into_iter().for_each(Recorder::retry);
         }
+    }
+
+    pub(super) fn troubles(&self) -> Vec<String> {
+        self.recorder().map(Recorder::troubles).unwrap_or_default()
+    }
+
+    pub(super) fn fault(&self) -> Option<String> {
+        self.recorder().and_then(Recorder::fault)
+    }
+
+    /// Writes what waits, says what went wrong at last, and ends.
+    pub(super) fn finish(&mut self) -> Tally {
+        let (tally, troubles) = self.recorder.take().map(Recorder::finish).unwrap_or_default();
+        for trouble in &troubles {
+            say(trouble);
+        }
+        tally
     }
 }
 
 /// Keeps all packets.
-struct Everything {
-    retry: Retry,
-    recorder: Option<Recorder>,
-}
+struct Everything(Disk);
 
 impl Tap for Everything {
     fn packets(&mut self, batch: &Arc<Batch>) {
-        if let Some(recorder) = &self.recorder {
+        if let Some(recorder) = self.0.recorder() {
             recorder.packets(batch);
         }
     }
 
     fn pulse(&mut self, _pulse: &Pulse) {
-        if let Some(recorder) = &self.recorder {
-            self.retry.at_look(recorder);
-        }
+        self.0.at_look();
     }
 
     fn troubles(&mut self) -> Vec<String> {
-        self.recorder.as_ref().map(Recorder::troubles).unwrap_or_default()
+        self.0.troubles()
     }
 
     fn fault(&self) -> Option<String> {
-        self.recorder.as_ref().and_then(Recorder::fault)
+        self.0.fault()
     }
 
     fn end(&mut self) -> bool {
-        let Some((Tally { written, lost, files, .. }, troubles)) = self.recorder.take().map(Recorder::finish) else {
-            return true;
-        };
-        for trouble in &troubles {
-            say(trouble);
-        }
+        let Tally { written, lost, files, .. } = self.0.finish();
         if lost > 0 {
             let (packets, files) = (count(lost as usize, "packet"), count(files as usize, "file"));
             say(&format_args!("{packets} not recorded; {written} are, in {files}"));

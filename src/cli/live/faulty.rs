@@ -1,10 +1,10 @@
 //! `--write-on`: calls with findings are kept, each in a file of its own.
 
-use super::evidence::Retry;
+use super::evidence::Disk;
 use super::tap::{Pulse, Tap};
 use crate::analysis::{Analysis, CallView};
 use crate::base::{Batch, Error, LinkType, Timestamp};
-use crate::capture::{CallFile, Keeper, Kept, Left, Recorder, Tally};
+use crate::capture::{CallFile, Keeper, Kept, Left, Tally};
 use crate::cli::export::comment;
 use crate::cli::{say, select};
 use crate::export::border;
@@ -55,8 +55,7 @@ impl Wanted {
 
 /// Keeps the packets of calls that are open, and writes those of calls with such findings.
 pub(super) struct Faulty {
-    recorder: Option<Recorder>,
-    retry: Retry,
+    disk: Disk,
     wanted: Vec<Wanted>,
     keeper: Keeper,
     /// Calls with such findings, by number.
@@ -80,10 +79,9 @@ struct Found {
 }
 
 impl Faulty {
-    pub(super) fn new(recorder: Recorder, wanted: Vec<Wanted>, room: usize) -> Self {
+    pub(super) fn new(disk: Disk, wanted: Vec<Wanted>, room: usize) -> Self {
         Self {
-            recorder: Some(recorder),
-            retry: Retry::default(),
+            disk,
             wanted,
             keeper: Keeper::new(room),
             found: BTreeMap::new(),
@@ -145,7 +143,7 @@ impl Faulty {
 
     fn write(&mut self, number: usize, packets: Option<Vec<Arc<Kept>>>) {
         let found = self.found.remove(&number);
-        let (Some(Found { codes, comments }), Some(recorder)) = (found, &self.recorder) else {
+        let (Some(Found { codes, comments }), Some(recorder)) = (found, self.disk.recorder()) else {
             return;
         };
         let Some(packets) = packets.filter(|packets| !packets.is_empty()) else {
@@ -200,17 +198,15 @@ impl Tap for Faulty {
     }
 
     fn pulse(&mut self, _pulse: &Pulse) {
-        if let Some(recorder) = &self.recorder {
-            self.retry.at_look(recorder);
-        }
+        self.disk.at_look();
     }
 
     fn troubles(&mut self) -> Vec<String> {
-        self.recorder.as_ref().map(Recorder::troubles).unwrap_or_default()
+        self.disk.troubles()
     }
 
     fn fault(&self) -> Option<String> {
-        self.recorder.as_ref().and_then(Recorder::fault)
+        self.disk.fault()
     }
 
     fn end(&mut self) -> bool {
@@ -218,12 +214,7 @@ impl Tap for Faulty {
         for number in open {
             self.over(number);
         }
-        let Some((Tally { lost_calls, .. }, troubles)) = self.recorder.take().map(Recorder::finish) else {
-            return true;
-        };
-        for trouble in &troubles {
-            say(trouble);
-        }
+        let Tally { lost_calls, .. } = self.disk.finish();
         let Left { calls, packets } = self.keeper.left();
         if calls + packets > 0 {
             let (calls, packets) = (count(calls as usize, "call"), count(packets as usize, "packet"));
