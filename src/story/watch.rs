@@ -68,8 +68,8 @@ struct State {
     told: HashSet<Sign>,
     /// Numbers of the findings that were told, since some of its messages were done with.
     findings: Vec<usize>,
-    /// All that can be found up to this frame was told.
-    told_until: u32,
+    /// Rules that told of messages which are done with: what they find up to the frame was told.
+    told_before: (HashSet<&'static str>, u32),
 }
 
 /// What to tell now, by positions in the [`Story`] that was heard.
@@ -114,9 +114,10 @@ impl State {
     fn shed(&mut self, view: CallView<'_>, done: usize, phase: Phase) -> Key {
         let key = keys(view, done).into_iter().next().unwrap_or_default();
         if phase > Phase::Open {
-            self.told_until = view.messages().map(|(_, seen)| seen.frames.last()).max().unwrap_or_default();
+            self.told_before.1 = view.messages().map(|(_, seen)| seen.frames.last()).max().unwrap_or_default();
         }
-        self.told.retain(|(_, frame, _)| frame.is_none_or(|frame| frame >= key.0));
+        let before = self.told.extract_if(|(_, frame, _)| frame.is_some_and(|frame| frame < key.0));
+        self.told_before.0.extend(before.map(|(code, ..)| code));
         self.findings.clear();
         key
     }
@@ -219,7 +220,8 @@ impl Watch {
             for leg in legs.flatten() {
                 state.told.extend(leg.told);
                 state.findings.extend(leg.findings);
-                state.told_until = state.told_until.min(leg.told_until);
+                state.told_before.0.extend(leg.told_before.0);
+                state.told_before.1 = state.told_before.1.min(leg.told_before.1);
             }
             (keys.into_iter().next().unwrap_or_default(), state)
         };
@@ -257,7 +259,9 @@ impl Watch {
             let sign = (code, first, *nth);
             *nth += 1;
             let state = &mut states[call];
-            if state.told.contains(&sign) || finding.frames.iter().max().is_some_and(|last| *last <= state.told_until) {
+            let (rules, until) = &state.told_before;
+            let is_old = || rules.contains(code) && finding.frames.iter().max().is_some_and(|last| last <= until);
+            if state.told.contains(&sign) || is_old() {
                 continue;
             }
             let since = before[call].remove(&sign).unwrap_or(now);
