@@ -2,21 +2,21 @@
 //! only in who fills the batches.
 
 use super::complete::{Found, complete};
-use super::coverage::{Counted, Coverage, PacketKind};
+use super::coverage::{Coverage, PacketKind};
 use super::held;
 use super::intake::{Chunk, Item, Origin, Passed, Raw, Sort, sort, sort_datagram};
 use super::sealed::Sealed;
+use super::streams::Line;
 use super::window::Past;
 use super::wrapped::Wrappings;
-use super::{Analysis, Closing, closings, icmp, points};
-use crate::base::{Anomalies, Anomaly, AnomalyKind, Batch, Connection, Frames, Idx, PacketMeta, Timestamp, limits};
+use super::{Analysis, icmp, points};
+use crate::base::{Anomaly, AnomalyKind, Batch, Idx, PacketMeta, Timestamp, limits};
 use crate::call::CallIds;
 use crate::net::{
-    self, Carried, Decoded, Defragmenter, Ended, Fragment, Relayed, Sctp, SctpMessage, SctpMessages, Segment,
-    StreamData, StreamEvent, Streams, TlsKeys,
+    self, Decoded, Defragmenter, Fragment, Relayed, Sctp, SctpMessage, SctpMessages, StreamEvent, Streams, TlsKeys,
 };
 use crate::session::Seen;
-use crate::sip::{Facts, Framed, Framer, Probe, probe};
+use crate::sip::{Facts, Framed};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
@@ -43,16 +43,16 @@ pub struct Options {
 pub struct Analyzer {
     pub(super) options: Options,
     defragmenter: Defragmenter,
-    streams: Streams,
+    pub(super) streams: Streams,
     sctp: SctpMessages,
-    framers: HashMap<u64, Line, RandomState>,
+    pub(super) framers: HashMap<u64, Line, RandomState>,
     pub(super) ids: CallIds,
-    events: Vec<StreamEvent>,
-    framed: Vec<Framed>,
+    pub(super) events: Vec<StreamEvent>,
+    pub(super) framed: Vec<Framed>,
     /// Every packet that came, but those of connections that go on.
     pub(super) coverage: Coverage,
     /// Connections that go on and carried SIP, by the lower number of their streams.
-    with_sip: HashSet<u64, RandomState>,
+    pub(super) with_sip: HashSet<u64, RandomState>,
     pub(super) sealed: Sealed,
     pub(super) wrappings: Wrappings,
     /// Messages that capture agents passed on, by position in the analysis.
@@ -62,14 +62,6 @@ pub struct Analyzer {
     pub(super) analysis: Analysis,
     /// What left memory before the end.
     pub(super) past: Past,
-}
-
-/// One direction of a stream on its way to messages.
-struct Line {
-    framer: Framer,
-    connection: Connection,
-    /// Whether a SIP message came out of it; bytes of other protocols are no anomaly.
-    sip: bool,
 }
 
 /// Packets decoded by one task at a time.
@@ -293,7 +285,7 @@ impl Analyzer {
     }
 
     /// A message passed on by an agent.
-    fn relayed(
+    pub(super) fn relayed(
         &mut self,
         origin: Origin,
         relayed: &Relayed<'_>,
@@ -345,109 +337,6 @@ impl Analyzer {
         }
     }
 
-    fn segment(
-        &mut self,
-        frame: u32,
-        time: Timestamp,
-        segment: &Segment<'_>,
-        raws: &mut Vec<Raw>,
-        share: &dyn Fn(&[u8]) -> Bytes,
-    ) {
-        let anomalies = &mut self.analysis.anomalies;
-        self.streams.push(segment, frame, time, share, anomalies, &mut self.events);
-        self.stream_events(raws);
-        for ended in self.streams.take_ended() {
-            self.account(ended);
-        }
-    }
-
-    fn stream_events(&mut self, raws: &mut Vec<Raw>) {
-        let mut events = std::mem::take(&mut self.events);
-        for event in events.drain(..) {
-            self.stream(event, raws);
-        }
-        self.events = events;
-    }
-
-    /// Counts the packets of a connection that is over.
-    fn account(&mut self, ended: Ended) {
-        let Ended { stream, packets, first, carried } = ended;
-        let counted = Counted { packets, first };
-        let has_sip = self.with_sip.remove(&stream);
-        let kind = match carried {
-            Carried::Sealed(tls) if !has_sip => return self.sealed.push(counted, tls, &mut self.coverage),
-            Carried::Sealed(tls) => {
-                let odd = Anomaly::new(AnomalyKind::EncryptedTls, tls.frame, 0, tls.text);
-                self.analysis.anomalies.add(odd);
-                PacketKind::SipTcp
-            }
-            _ if has_sip => PacketKind::SipTcp,
-            Carried::Nothing => PacketKind::EmptyTcp,
-            Carried::Cut => PacketKind::CutContent,
-            Carried::Plain => PacketKind::OtherTcp,
-            Carried::Tls => PacketKind::OtherTls,
-        };
-        self.coverage.add_all(kind, counted);
-    }
-
-    /// Bytes of a stream become messages by their Content-Length (RFC 3261 18.3).
-    fn stream(&mut self, event: StreamEvent, raws: &mut Vec<Raw>) {
-        let StreamEvent { stream, connection, frame, time, what } = event;
-        let before = raws.len();
-        match what {
-            StreamData::Message(bytes) => {
-                if let Probe::Sip { offset } = probe(&bytes) {
-                    let origin = Origin { frames: Frames::one(frame), time, interface: 0 };
-                    raws.push(origin.message(connection, bytes.slice(offset..)));
-                }
-            }
-            StreamData::Hep(packet) => {
-                let origin = Origin { frames: Frames::one(frame), time, interface: 0 };
-                if let Decoded::Relayed(relayed) = net::decode_hep(&packet, connection.src.ip) {
-                    self.relayed(origin, &relayed, &|part| packet.slice_ref(part), raws);
-                }
-            }
-            StreamData::Bytes(bytes) => {
-                let line = self.framers.entry(stream).or_insert_with(|| Line {
-                    framer: Framer::default(),
-                    connection,
-                    sip: false,
-                });
-                line.framer.push(bytes, frame, time, &mut self.framed);
-                line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
-            }
-            StreamData::Gap { bytes, acknowledged } => {
-                if acknowledged && self.framers.contains_key(&stream) {
-                    self.analysis.health.add_gap(connection, bytes);
-                }
-                if let Some(line) = self.framers.get_mut(&stream) {
-                    line.framer.gap(bytes, &mut self.framed);
-                    line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
-                }
-            }
-            StreamData::End(how) => {
-                let sip = [stream, stream ^ 1].iter().any(|id| self.framers.get(id).is_some_and(|line| line.sip));
-                let time = time.moved(self.past.clock_set);
-                closings::note(&mut self.analysis.closings, Closing { connection, frame, time, how }, sip);
-                self.close(stream, raws);
-            }
-        }
-        if raws.len() > before {
-            self.with_sip.insert(stream & !1);
-        }
-    }
-
-    fn close(&mut self, stream: u64, raws: &mut Vec<Raw>) {
-        if let Some(mut line) = self.framers.remove(&stream) {
-            let before = raws.len();
-            line.framer.finish(&mut self.framed);
-            line.take(&mut self.framed, raws, &mut self.analysis.anomalies);
-            if raws.len() > before {
-                self.with_sip.insert(stream & !1);
-            }
-        }
-    }
-
     /// Parses in parallel; meanwhile the messages parsed before are filed, which goes in order.
     fn keep(&mut self, mut raws: Vec<Raw>) {
         self.past.on_clock_now(&mut raws);
@@ -486,24 +375,6 @@ impl Analyzer {
             self.ids.push(Idx::new(self.analysis.seen.len()), &seen);
             self.past.waiting += held::most_cost(&seen);
             self.analysis.seen.push(seen);
-        }
-    }
-}
-
-impl Line {
-    fn take(&mut self, framed: &mut Vec<Framed>, raws: &mut Vec<Raw>, anomalies: &mut Anomalies) {
-        for framed in framed.drain(..) {
-            match framed {
-                Framed::Message { bytes, frames, time, .. } => {
-                    self.sip = true;
-                    raws.push(Origin { frames, time, interface: 0 }.message(self.connection, bytes));
-                }
-                Framed::Junk { frame, bytes } if self.sip => {
-                    let text = format!("{bytes} bytes between SIP messages of a stream are no SIP");
-                    anomalies.add(Anomaly::new(AnomalyKind::NotSip, frame, 0, text));
-                }
-                Framed::Junk { .. } => {}
-            }
         }
     }
 }

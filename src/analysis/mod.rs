@@ -18,6 +18,7 @@ mod population;
 mod remarks;
 mod sealed;
 mod stats;
+mod streams;
 mod timings;
 mod window;
 mod wrapped;

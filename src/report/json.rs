@@ -4,6 +4,7 @@ use super::json_call::{
     ForwardedView, LegView, ParticipantView, RelatedView, forwarded_views, leg_views, participant_views, related_views,
 };
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
+use super::json_flow::{ReferenceView, reference_view};
 use super::json_layout::Writer;
 use super::json_metrics::{MetricsView, TimingsView, millis};
 use super::{Counts, Fingerprint, Format, Report, Style, time, words};
@@ -11,7 +12,7 @@ use crate::analysis::{Analysis, CallView, Metrics, Timings, response_time};
 use crate::base::{Idx, Timestamp};
 use crate::call::Participant;
 use crate::capture::CaptureInfo;
-use crate::flow::{FlowMatch, Missing, Special};
+use crate::flow::FlowMatch;
 use crate::rules::{Finding, MissingMessage};
 use crate::session::{CopyKind, MessageNo};
 use serde::ser::{Serialize, Serializer};
@@ -375,76 +376,6 @@ fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: Message
 /// Messages are numbered from 1 in reports.
 pub(super) fn number(no: MessageNo) -> usize {
     no.at() + 1
-}
-
-#[derive(serde::Serialize)]
-struct ReferenceView<'a> {
-    flow: Option<&'static str>,
-    title: Option<&'static str>,
-    cost: u32,
-    complete: bool,
-    missing: Vec<MissingView<'a>>,
-    unexpected: Vec<usize>,
-    special: Option<SpecialView<'a>>,
-}
-
-/// The more special flow of a call.
-#[derive(serde::Serialize)]
-struct SpecialView<'a> {
-    flow: &'static str,
-    title: &'static str,
-    section: Option<&'static str>,
-    cost: u32,
-    complete: bool,
-    missing: Vec<MissingView<'a>>,
-    unexpected: Vec<usize>,
-}
-
-#[derive(serde::Serialize)]
-struct MissingView<'a> {
-    step: Option<&'a str>,
-    what: &'a str,
-    from: Who,
-    to: Who,
-    after: Option<usize>,
-    cause: &'static str,
-    evidence: &'a str,
-}
-
-fn reference_view(flow: &FlowMatch) -> ReferenceView<'_> {
-    ReferenceView {
-        flow: flow.flow,
-        title: flow.flow.map(|_| flow.title),
-        cost: flow.cost,
-        complete: flow.complete,
-        missing: flow.missing.iter().map(missing_view).collect(),
-        unexpected: flow.unexpected.iter().map(|no| number(*no)).collect(),
-        special: flow.special.as_ref().map(special_view),
-    }
-}
-
-fn special_view(special: &Special) -> SpecialView<'_> {
-    SpecialView {
-        flow: special.name,
-        title: special.title,
-        section: (!special.section.is_empty()).then_some(special.section),
-        cost: special.cost,
-        complete: special.complete,
-        missing: special.missing.iter().map(missing_view).collect(),
-        unexpected: special.unexpected.iter().map(|no| number(*no)).collect(),
-    }
-}
-
-fn missing_view(missing: &Missing) -> MissingView<'_> {
-    MissingView {
-        step: (!missing.step.is_empty()).then_some(missing.step.as_str()),
-        what: &missing.what,
-        from: Who(missing.from),
-        to: Who(missing.to),
-        after: missing.after.map(number),
-        cause: missing.cause.name(),
-        evidence: &missing.evidence,
-    }
 }
 
 #[derive(serde::Serialize)]

@@ -6,6 +6,7 @@ mod html;
 mod index;
 mod json;
 mod layout;
+mod line;
 mod markdown;
 mod measure;
 mod mermaid;

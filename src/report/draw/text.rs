@@ -2,12 +2,11 @@
 //! on their arrows, with many lanes beside them, and with very many the lanes become a list.
 
 use super::Drawing;
-use crate::report::escape;
+use super::line::Line;
 use crate::report::ladder::{Arrow, Ladder, Lane, MediaState, Row};
 use crate::report::style::{Glyphs, Paint, Style, columns, shorten, wrap};
 use crate::report::{tell, time};
 use std::io::{self, Write};
-use unicode_width::UnicodeWidthChar;
 
 /// Columns between two lanes when labels stand on the arrows: from here ...
 const PITCH_MIN: usize = 26;
@@ -205,7 +204,7 @@ impl<'a> Sheet<'a> {
             return self.titles(&columns_named, out);
         }
         self.names(out)?;
-        let mut line = Line::new(self);
+        let mut line = Line::new(self.style);
         line.put(0, &columns_named, Paint::Dim);
         let pitch = self.lanes.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap_or(0);
         for ((at, x), lane) in self.lanes.iter().enumerate().zip(&self.ladder.lanes) {
@@ -223,7 +222,7 @@ impl<'a> Sheet<'a> {
         let side_by_side = ((self.style.width + 3).saturating_sub(self.margin.indent) / widest).clamp(1, NAMES);
         let lines = names.len().div_ceil(side_by_side).max(FEW_NAMES);
         for at in 0..lines.min(names.len()) {
-            let mut line = Line::new(self);
+            let mut line = Line::new(self.style);
             for (column, name) in names.iter().skip(at).step_by(lines).enumerate() {
                 line.put(self.margin.indent + column * widest, name.trim_end(), Paint::Bold);
             }
@@ -247,7 +246,7 @@ impl<'a> Sheet<'a> {
             .collect();
         let height = titles.iter().map(Vec::len).max().unwrap_or(0);
         for at in 0..height {
-            let mut line = Line::new(self);
+            let mut line = Line::new(self.style);
             if at + 1 == height {
                 line.put(0, columns_named, Paint::Dim);
             }
@@ -258,7 +257,7 @@ impl<'a> Sheet<'a> {
             }
             line.write(out)?;
         }
-        let mut line = Line::new(self);
+        let mut line = Line::new(self.style);
         self.lifelines(&mut line, self.glyphs.lifeline);
         line.write(out)
     }
@@ -290,7 +289,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// The label on the arrow; what does not fit stands above it.
-    fn wide_lines(&self, arrow: &Arrow) -> Vec<Line<'_>> {
+    fn wide_lines(&self, arrow: &Arrow) -> Vec<Line> {
         let (from, to) = (self.lane(arrow.from), self.lane(arrow.to));
         let (left, right) = (from.min(to), from.max(to));
         let room = (right - left).saturating_sub(7).max(2);
@@ -298,7 +297,7 @@ impl<'a> Sheet<'a> {
         let last = chunks.len() - 1;
         let mut lines = Vec::new();
         for (at, chunk) in chunks.iter().enumerate() {
-            let mut line = Line::new(self);
+            let mut line = Line::new(self.style);
             self.lifelines(&mut line, self.glyphs.lifeline);
             if at == last {
                 self.shaft(&mut line, arrow, from, to);
@@ -310,7 +309,7 @@ impl<'a> Sheet<'a> {
         lines
     }
 
-    fn shaft(&self, line: &mut Line<'_>, arrow: &Arrow, from: usize, to: usize) {
+    fn shaft(&self, line: &mut Line, arrow: &Arrow, from: usize, to: usize) {
         let (left, right) = (from.min(to), from.max(to));
         let shaft = if arrow.ghost { self.glyphs.ghost } else { self.glyphs.shaft };
         let paint = if arrow.ghost || arrow.paint == Paint::Error { arrow.paint } else { Paint::Plain };
@@ -322,7 +321,7 @@ impl<'a> Sheet<'a> {
     }
 
     /// A message to oneself: out, and back on the next line; to the left where there is no room at the right.
-    fn loop_lines(&self, arrow: &Arrow) -> Vec<Line<'_>> {
+    fn loop_lines(&self, arrow: &Arrow) -> Vec<Line> {
         /// Columns of the loop.
         const WIDE: usize = 4;
         let x = self.lane(arrow.from);
@@ -331,7 +330,7 @@ impl<'a> Sheet<'a> {
         let room = self.notes.unwrap_or(self.style.width).saturating_sub(x + WIDE + 4);
         let leftwards = room < columns(&arrow.text()) && x > self.margin.width() + PITCH_MIN;
         let side = |at: usize| if leftwards { x - at } else { x + at };
-        let mut lines = vec![Line::new(self), Line::new(self)];
+        let mut lines = vec![Line::new(self.style), Line::new(self.style)];
         for (line, corner) in lines.iter_mut().zip(&self.glyphs.corners[if leftwards { 2..4 } else { 0..2 }]) {
             self.lifelines(line, self.glyphs.lifeline);
             (1..WIDE).for_each(|at| line.set(side(at), shaft, Paint::Plain));
@@ -345,10 +344,10 @@ impl<'a> Sheet<'a> {
     }
 
     /// The label before the lanes, or before nothing.
-    fn beside_lines(&self, arrow: &Arrow, label: &str) -> Vec<Line<'_>> {
+    fn beside_lines(&self, arrow: &Arrow, label: &str) -> Vec<Line> {
         let mut lines = Vec::new();
         for (at, chunk) in wrap(label, self.labels.max(LIST_MIN)).iter().enumerate() {
-            let mut line = Line::new(self);
+            let mut line = Line::new(self.style);
             self.lifelines(&mut line, self.glyphs.lifeline);
             if at == 0 && self.shape == Shape::Narrow {
                 let (from, to) = (self.lane(arrow.from), self.lane(arrow.to));
@@ -366,12 +365,12 @@ impl<'a> Sheet<'a> {
     }
 
     /// Notes right of the lanes, beginning beside line `at` of the arrow.
-    fn notes_beside<'s>(&'s self, arrow: &Arrow, column: usize, at: usize, lines: &mut Vec<Line<'s>>) {
+    fn notes_beside(&self, arrow: &Arrow, column: usize, at: usize, lines: &mut Vec<Line>) {
         let mut row = at;
         for note in &arrow.notes {
             for text in wrap(&note.text, self.style.width - column) {
                 if row == lines.len() {
-                    let mut line = Line::new(self);
+                    let mut line = Line::new(self.style);
                     self.lifelines(&mut line, self.glyphs.lifeline);
                     lines.push(line);
                 }
@@ -381,13 +380,13 @@ impl<'a> Sheet<'a> {
         }
     }
 
-    fn notes_below<'s>(&'s self, arrow: &Arrow, lines: &mut Vec<Line<'s>>) {
+    fn notes_below(&self, arrow: &Arrow, lines: &mut Vec<Line>) {
         let column = (self.margin.width() + 2).min(self.style.width / 2);
         for note in &arrow.notes {
             for (at, text) in
                 wrap(&note.text, self.style.width.saturating_sub(column + 3).max(LIST_MIN)).iter().enumerate()
             {
-                let mut line = Line::new(self);
+                let mut line = Line::new(self.style);
                 self.lifelines(&mut line, self.glyphs.lifeline);
                 let hook = if at == 0 { self.glyphs.hook } else { " " };
                 line.put(column, &format!("{hook} {text} "), note.paint);
@@ -402,7 +401,7 @@ impl<'a> Sheet<'a> {
         let (one, other) = (self.lane(media.from), self.lane(media.to));
         let (left, right) = (one.min(other), one.max(other));
         let paint = if media.state == MediaState::Talk { Paint::Good } else { Paint::Dim };
-        let mut line = Line::new(self);
+        let mut line = Line::new(self.style);
         self.lifelines(&mut line, self.glyphs.lifeline);
         let text = format!(" {} ", media.text());
         if self.shape == Shape::List {
@@ -429,7 +428,7 @@ impl<'a> Sheet<'a> {
 
     /// A row that is no arrow: time that passes, messages left out.
     fn remark(&self, text: &str, out: &mut dyn Write) -> io::Result<()> {
-        let mut line = Line::new(self);
+        let mut line = Line::new(self.style);
         self.lifelines(&mut line, self.glyphs.pause);
         let x = match self.shape {
             Shape::Wide => self.lanes.first().map_or(0, |x| x + 3),
@@ -439,64 +438,12 @@ impl<'a> Sheet<'a> {
         line.write(out)
     }
 
-    fn lifelines(&self, line: &mut Line<'_>, glyph: char) {
+    fn lifelines(&self, line: &mut Line, glyph: char) {
         self.lanes.iter().for_each(|x| line.set(*x, glyph, Paint::Dim));
     }
 
     fn lane(&self, lane: usize) -> usize {
         self.lanes.get(lane).copied().unwrap_or_default()
-    }
-}
-
-/// One line of cells; the second cell of a wide character is empty.
-struct Line<'a> {
-    sheet: &'a Sheet<'a>,
-    cells: Vec<(Option<char>, Paint)>,
-}
-
-impl<'a> Line<'a> {
-    fn new(sheet: &'a Sheet<'a>) -> Self {
-        Self { sheet, cells: Vec::new() }
-    }
-
-    fn set(&mut self, x: usize, c: char, paint: Paint) {
-        if self.cells.len() <= x {
-            self.cells.resize(x + 1, (Some(' '), Paint::Plain));
-        }
-        self.cells[x] = (Some(c), paint);
-    }
-
-    fn put(&mut self, x: usize, text: &str, paint: Paint) {
-        let ascii = if self.sheet.style.ascii { escape::ascii(text) } else { text.to_owned() };
-        let mut at = x;
-        for c in ascii.chars() {
-            let wide = c.width().unwrap_or(0);
-            if wide == 0 {
-                continue;
-            }
-            self.set(at, c, paint);
-            if wide == 2 {
-                self.set(at + 1, ' ', paint);
-                self.cells[at + 1].0 = None;
-            }
-            at += wide;
-        }
-    }
-
-    fn write(self, out: &mut dyn Write) -> io::Result<()> {
-        let end = self.cells.iter().rposition(|(c, _)| c.is_some_and(|c| c != ' ')).map_or(0, |last| last + 1);
-        let mut run = String::new();
-        let mut paint = Paint::Plain;
-        for (c, of) in &self.cells[..end] {
-            if *of != paint && !run.is_empty() {
-                out.write_all(self.sheet.style.paint(paint, &run).as_bytes())?;
-                run.clear();
-            }
-            paint = *of;
-            run.extend(*c);
-        }
-        out.write_all(self.sheet.style.paint(paint, &run).as_bytes())?;
-        out.write_all(b"\n")
     }
 }
 
