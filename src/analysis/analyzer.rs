@@ -21,6 +21,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 /// What the user may tell us about the traffic.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,8 @@ pub struct Options {
     /// What is kept of a batch is copied out of it: a live view keeps a few messages of many packets, and must not hold
     /// the buffers of all of them.
     pub copies: bool,
+    /// How long nothing has to come for a call until it is looked at; zero for who wants to know at once.
+    pub patience: Duration,
 }
 
 /// Reads packets batch by batch. The result does not depend on how they are cut into batches nor on
@@ -70,6 +73,7 @@ const CHUNK: usize = 1024;
 impl Analyzer {
     /// An analyzer that has seen nothing yet.
     pub fn new(mut options: Options) -> Self {
+        let past = Past::new(options.patience);
         Self {
             streams: Streams::new(TlsKeys::new(&options.key_log, std::mem::take(&mut options.rsa_keys))),
             options,
@@ -86,7 +90,7 @@ impl Analyzer {
             relayed: Vec::new(),
             parsed: Vec::new(),
             analysis: Analysis::default(),
-            past: Past::default(),
+            past,
         }
     }
 

@@ -50,8 +50,8 @@ struct Group {
 
 impl Group {
     /// Bytes that judging it takes.
-    fn cost(&self) -> usize {
-        self.messages.len() * limits::MESSAGE_COST + self.bytes
+    fn cost(&self, of_message: usize) -> usize {
+        self.messages.len() * of_message + self.bytes
     }
 }
 
@@ -71,6 +71,8 @@ pub(super) struct Held {
     order: u64,
     /// Bytes that all may take, half of it what judging takes at once; 0 before the first look.
     room: usize,
+    /// How long nothing has to come for a group until it is looked at.
+    patience: Duration,
 }
 
 /// What a look takes.
@@ -96,6 +98,11 @@ pub(super) fn most_cost(seen: &Seen) -> usize {
 }
 
 impl Held {
+    /// None yet, which will be looked at when nothing came for them for so long.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience, ..Self::default() }
+    }
+
     /// Says how many bytes all may take.
     pub(super) fn set_room(&mut self, room: usize) {
         self.room = room;
@@ -127,16 +134,22 @@ impl Held {
     ) -> Option<bool> {
         let known = self.by_id.get(&id).copied();
         let at = known.unwrap_or_else(|| self.open(id, now));
+        let cost_of_message = self.cost_of_message();
         self.order += 1;
         let group = self.groups[at as usize].as_mut()?;
-        if group.messages.len() >= limits::MESSAGES_PER_CALL || (self.room > 0 && group.cost() > self.room / 2) {
+        if group.messages.len() >= limits::MESSAGES_PER_CALL
+            || (self.room > 0 && group.cost(cost_of_message) > self.room / 2)
+        {
             return None;
         }
         self.quiet[usize::from(group.is_answered)].remove(&(group.last, at));
         self.due.remove(&(group.due, at));
-        (group.last, group.is_answered) = (now, group.is_answered || !seen.message.is_request());
-        group.due = group.due.min(now.max(group.looked.after(PAUSE * group.messages.len() as u32)));
-        self.quiet[usize::from(group.is_answered)].insert((now, at));
+        // Who has patience looks seldom: what came since then came at its own time.
+        let heard = if self.patience.is_zero() { now } else { seen.time.min(now) };
+        (group.last, group.is_answered) = (heard, group.is_answered || !seen.message.is_request());
+        let due = heard.after(self.patience).max(group.looked.after(PAUSE * group.messages.len() as u32));
+        group.due = if self.patience.is_zero() { group.due.min(due) } else { due };
+        self.quiet[usize::from(group.is_answered)].insert((heard, at));
         self.due.insert((group.due, at));
         let (marks, hasher) = (&mut self.marks, &self.hasher);
         call::marks(&seen, headers, |ip, value| {
@@ -194,7 +207,7 @@ impl Held {
                 break;
             }
             self.add(*at, &mut chosen);
-            self.add_kin(*at, headers, &mut chosen);
+            self.add_kin(*at, now, headers, &mut chosen);
         }
         if !chosen.groups.is_empty() {
             for answered in [1, 0] {
@@ -210,6 +223,16 @@ impl Held {
         chosen
     }
 
+    /// Bytes of judging a message. Who has patience looks at calls as they come, not at those alone to which much happens.
+    fn cost_of_message(&self) -> usize {
+        if self.patience.is_zero() { limits::MESSAGE_COST } else { limits::MESSAGE_COST_IN_BULK }
+    }
+
+    /// Whether a group is to be looked at.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.due.first().is_some_and(|(due, _)| *due <= now)
+    }
+
     /// The next to look at when nothing follows, the longest quiet first, and whether that is all.
     pub(super) fn choose_last(&self, headers: &[String]) -> (Chosen, bool) {
         let mut chosen = Chosen::default();
@@ -218,7 +241,7 @@ impl Held {
                 return (chosen, false);
             }
             self.add(*at, &mut chosen);
-            self.add_kin(*at, headers, &mut chosen);
+            self.add_kin(*at, Timestamp::MAX, headers, &mut chosen);
         }
         (chosen, true)
     }
@@ -259,7 +282,7 @@ impl Held {
             if let Some(group) = self.group(at)
                 && chosen.known.insert(at)
             {
-                chosen.cost += group.cost();
+                chosen.cost += group.cost(self.cost_of_message());
                 chosen.groups.push(at);
                 open.extend(&group.bound);
             }
@@ -267,14 +290,16 @@ impl Held {
     }
 
     /// Adds groups that may be one call with this one.
-    fn add_kin(&self, at: GroupNo, headers: &[String], chosen: &mut Chosen) {
+    fn add_kin(&self, at: GroupNo, now: Timestamp, headers: &[String], chosen: &mut Chosen) {
         let mut kin = Vec::new();
         for message in self.messages(at) {
             call::marks(&message.seen, headers, |ip, value| {
                 kin.extend(self.marks.get(&self.hasher.hash_one((ip, value))).into_iter().flatten().copied());
             });
         }
-        for at in kin {
+        // For whoever has patience, a group that waits for longer was seen together with what it is one call with.
+        let is_near = |group: &Group| self.patience.is_zero() || group.due <= now.after(self.patience);
+        for at in kin.into_iter().filter(|at| self.group(*at).is_some_and(is_near)) {
             self.add(at, chosen);
         }
     }

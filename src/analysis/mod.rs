@@ -30,7 +30,7 @@ pub use done::done;
 pub use health::{Health, Skipped, Unseen};
 pub use metrics::{Delays, Metrics, Ratio};
 pub use points::{Clock, Point};
-pub use population::{Duty, Population, Tally, Way};
+pub use population::{Deeds, Duty, Population, Tally, Way};
 pub use remarks::Remarks;
 pub use stats::{AddressPair, Stats};
 pub use timings::{Timings, final_response, first_response, response_time};

@@ -5,8 +5,8 @@
 
 use crate::base::{Connection, Endpoint, Timestamp, limits};
 use crate::call::Call;
-use crate::session::{Seen, Transaction, timer};
-use crate::sip::Method;
+use crate::session::{MessageNo, Seen, Transaction, timer};
+use crate::sip::{Facts, Message, Method};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -83,9 +83,26 @@ impl Tally {
     }
 }
 
+/// What an address had success with, of the requests that came straight from it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Deeds {
+    /// Requests that were accepted, OPTIONS aside.
+    pub successes: u64,
+    /// Requests with credentials that were accepted.
+    pub accepted: u64,
+}
+
+impl Deeds {
+    fn merge(&mut self, other: Self) {
+        self.successes += other.successes;
+        self.accepted += other.accepted;
+    }
+}
+
 /// Due and missing messages of a capture.
 #[derive(Clone, Debug, Default)]
 pub struct Population {
+    deeds: BTreeMap<IpAddr, Deeds>,
     tallies: BTreeMap<(Way, Duty), Tally>,
     /// Messages that must have been sent, because what they caused is there.
     proved: Tally,
@@ -95,6 +112,7 @@ pub struct Population {
 /// What one task counts.
 #[derive(Default)]
 pub(super) struct Counts {
+    deeds: HashMap<IpAddr, Deeds, RandomState>,
     tallies: HashMap<(Way, Duty), Tally, RandomState>,
     proved: HashMap<Way, Tally, RandomState>,
 }
@@ -110,12 +128,13 @@ impl Counts {
     fn and(mut self, other: Self) -> Self {
         other.tallies.into_iter().for_each(|(key, tally)| self.tallies.entry(key).or_default().merge(tally));
         other.proved.into_iter().for_each(|(way, tally)| self.proved.entry(way).or_default().merge(tally));
+        other.deeds.into_iter().for_each(|(source, deeds)| self.deeds.entry(source).or_default().merge(deeds));
         self
     }
 
     fn sorted(self) -> Population {
         let (tallies, proved_by_way) = (self.tallies.into_iter().collect(), self.proved.into_iter().collect());
-        Population { tallies, proved: Tally::default(), proved_by_way }
+        Population { deeds: self.deeds.into_iter().collect(), tallies, proved: Tally::default(), proved_by_way }
     }
 }
 
@@ -134,8 +153,10 @@ impl Population {
 
     /// Adds what was counted of other calls of the same capture, as far as there is room for more ways.
     pub(super) fn merge(&mut self, other: Self) {
-        other.tallies.into_iter().for_each(|(key, tally)| add(&mut self.tallies, key, tally));
-        other.proved_by_way.into_iter().for_each(|(way, tally)| add(&mut self.proved_by_way, way, tally));
+        other.tallies.into_iter().for_each(|(key, tally)| add(&mut self.tallies, key, |known| known.merge(tally)));
+        let proved = other.proved_by_way.into_iter();
+        proved.for_each(|(way, tally)| add(&mut self.proved_by_way, way, |known| known.merge(tally)));
+        other.deeds.into_iter().for_each(|(source, deeds)| add(&mut self.deeds, source, |known| known.merge(deeds)));
         self.sum_up();
     }
 
@@ -156,15 +177,20 @@ impl Population {
         self.tallies.iter().filter(move |((_, one), _)| *one == duty).map(|((way, _), tally)| (*way, *tally))
     }
 
+    /// What an address had success with.
+    pub fn deeds(&self, source: IpAddr) -> Deeds {
+        self.deeds.get(&source).copied().unwrap_or_default()
+    }
+
     /// Messages that must have been sent, because what they caused is there, and how many of them are missing.
     pub fn proved(&self) -> Tally {
         self.proved
     }
 }
 
-fn add<K: Ord>(all: &mut BTreeMap<K, Tally>, key: K, tally: Tally) {
+fn add<K: Ord, V: Default>(all: &mut BTreeMap<K, V>, key: K, merge: impl FnOnce(&mut V)) {
     if all.len() < limits::COUNTED_WAYS || all.contains_key(&key) {
-        all.entry(key).or_default().merge(tally);
+        merge(all.entry(key).or_default());
     }
 }
 
@@ -194,6 +220,9 @@ impl Part<'_> {
         };
         if t.method == Method::Ack {
             return;
+        }
+        if let Some(request) = t.request {
+            self.deeds(call, t, &self.seen[call.message(request).seen.at()].message);
         }
         let forth = Way::of(t.connection);
         let back = Way::of(t.connection.reversed());
@@ -227,6 +256,18 @@ impl Part<'_> {
             // An ACK is sent at once; the few that fall due as the capture ends change no habit.
             let is_failure = self.seen[call.message(answer).seen.at()].message.status().is_some_and(|s| s >= 300);
             self.add(forth, if is_failure { Duty::AckToFailure } else { Duty::AckToSuccess }, acked);
+        }
+    }
+
+    /// Notes a success. What a proxy passes on, and what is within a dialog, says nothing of its sender.
+    fn deeds(&mut self, call: &Call, t: &Transaction, request: &Message) {
+        let status = |no: MessageNo| self.seen[call.message(no).seen.at()].message.status();
+        let is_accepted = t.final_response.and_then(status).is_some_and(|status| status < 300);
+        let is_own = t.upstream.is_none() && request.via_count() <= 1 && request.to_tag().is_empty();
+        if is_accepted && is_own && !matches!(t.method, Method::Options | Method::Cancel) {
+            let has_credentials = request.has(Facts::AUTHORIZATION) || request.has(Facts::PROXY_AUTHORIZATION);
+            let accepted = u64::from(has_credentials);
+            self.counts.deeds.entry(t.connection.src.ip).or_default().merge(Deeds { successes: 1, accepted });
         }
     }
 

@@ -46,6 +46,10 @@ pub(super) struct Past {
 }
 
 impl Past {
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { held: Held::new(patience), ..Self::default() }
+    }
+
     pub(super) fn on_first_clock<'a>(&self, batch: &'a Batch) -> Cow<'a, Batch> {
         if self.clock_set == 0 {
             return Cow::Borrowed(batch);
@@ -198,6 +202,11 @@ impl Analyzer {
     /// Bytes of memory that the messages and their groups take, more or less.
     pub fn held(&self) -> usize {
         self.past.held.bytes() + self.past.waiting
+    }
+
+    /// Whether a look at `now` would find something that changed or fell due: one look judges no more than there is room for.
+    pub fn is_behind(&self, now: Timestamp) -> bool {
+        self.past.held.is_due(now)
     }
 
     /// Adds what whoever feeds the analyzer has to say.

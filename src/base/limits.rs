@@ -81,6 +81,8 @@ pub const CONFIG_BYTES: usize = 1 << 20;
 /// Bytes that a message takes beside its text while its call is judged: the message, its copy, its share of transactions,
 /// dialogs, facts and flows; rather too high, as a live view looks at no more at once than there is room for.
 pub const MESSAGE_COST: usize = 6 << 10;
+/// The same when all that is held is judged together.
+pub const MESSAGE_COST_IN_BULK: usize = 3 << 9;
 /// Calls that a live view remembers to be over, 8 bytes each: what comes late for them is no new call.
 pub const FORGOTTEN_CALLS: usize = 65_536;
 /// Names of methods that are counted over the time of a live view; there are fourteen, and inventions.

@@ -39,6 +39,8 @@ pub struct CaptureFile {
     /// Frame numbers of this file are not those of the analysis.
     merged: bool,
     over: bool,
+    /// Packets in a batch, at most.
+    at_once: usize,
 }
 
 enum Format {
@@ -73,6 +75,17 @@ impl CaptureFile {
             Input::bulk(Box::new(file))
         };
         Self::from_input(input, path)
+    }
+
+    /// Opens the file at `path` and reads it piece by piece, at most `at_once` packets: what is not kept of it takes no memory.
+    ///
+    /// # Errors
+    /// As [`CaptureFile::open`].
+    pub fn open_to_read(path: &Path, at_once: usize) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        let input = if is_file { Input::bulk(Box::new(file)) } else { Input::stream(Box::new(file)) };
+        Ok(Self { at_once: at_once.clamp(1, BATCH), ..Self::from_input(input, path)? })
     }
 
     /// Reads a capture from standard input, a pipe or anything else; `path` is its name in reports.
@@ -117,6 +130,7 @@ impl CaptureFile {
             last: None,
             merged: false,
             over: false,
+            at_once: BATCH,
         })
     }
 
@@ -315,7 +329,7 @@ impl CaptureFile {
 
 impl Source for CaptureFile {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<More, Error> {
-        self.read_batch(batch, BATCH)
+        self.read_batch(batch, self.at_once)
     }
 
     fn captures(&self) -> &[CaptureInfo] {

@@ -23,9 +23,39 @@ pub struct Opened {
 ///
 /// A single file keeps its order and its frame numbers; several become [`Merged`].
 pub fn open(paths: &[PathBuf]) -> Opened {
+    open_as(paths, Access::Mapped)
+}
+
+/// As [`open`], but files are read piece by piece and not mapped, at most so many packets at once: for captures that are
+/// larger than memory.
+pub fn open_to_read(paths: &[PathBuf], at_once: usize) -> Opened {
+    open_as(paths, Access::Read { at_once })
+}
+
+/// How the bytes of files are come by.
+#[derive(Clone, Copy, Default)]
+enum Access {
+    #[default]
+    Mapped,
+    Read {
+        at_once: usize,
+    },
+}
+
+impl Access {
+    /// Packets in a batch.
+    fn at_once(self) -> usize {
+        match self {
+            Self::Mapped => BATCH,
+            Self::Read { at_once } => at_once.clamp(1, BATCH),
+        }
+    }
+}
+
+fn open_as(paths: &[PathBuf], access: Access) -> Opened {
     let (files, mut errors) = expand(paths);
     if let [path] = &files[..] {
-        return match open_one(path) {
+        return match open_one(path, access) {
             Ok(file) => Opened { source: Box::new(file), errors },
             Err(error) => {
                 errors.push(error);
@@ -33,13 +63,17 @@ pub fn open(paths: &[PathBuf]) -> Opened {
             }
         };
     }
-    let mut merged = Merged::default();
+    let mut merged = Merged { access, ..Merged::default() };
     errors.extend(files.into_iter().filter_map(|path| merged.add(path).err()));
     Opened { source: Box::new(merged), errors }
 }
 
-fn open_one(path: &Path) -> Result<CaptureFile, Error> {
-    if is_stdin(path) { CaptureFile::read(Box::new(std::io::stdin()), path) } else { CaptureFile::open(path) }
+fn open_one(path: &Path, access: Access) -> Result<CaptureFile, Error> {
+    match access {
+        _ if is_stdin(path) => CaptureFile::read(Box::new(std::io::stdin()), path),
+        Access::Mapped => CaptureFile::open(path),
+        Access::Read { at_once } => CaptureFile::open_to_read(path, at_once),
+    }
 }
 
 fn is_stdin(path: &Path) -> bool {
@@ -53,6 +87,7 @@ fn is_stdin(path: &Path) -> bool {
 /// packet to that of its last, so that any number of rotated files can be given.
 #[derive(Default)]
 pub struct Merged {
+    access: Access,
     inputs: Vec<Input>,
     infos: Vec<CaptureInfo>,
     /// Time of the next packet of each input that goes on.
@@ -96,7 +131,7 @@ impl Merged {
     /// # Errors
     /// Those of [`CaptureFile::open`]; the file is left out then.
     pub fn add(&mut self, path: PathBuf) -> Result<(), Error> {
-        let mut file = open_one(&path)?.merged();
+        let mut file = open_one(&path, self.access)?.merged();
         let info = file.info().clone();
         let mut batch = Batch::default();
         file.read_batch(&mut batch, 1)?;
@@ -127,7 +162,7 @@ impl Merged {
                 }
                 return Ok(());
             };
-            if out.packets.len() >= BATCH || until.is_some_and(|until| (packet.time, at) > until) {
+            if out.packets.len() >= self.access.at_once() || until.is_some_and(|until| (packet.time, at) > until) {
                 self.heads.push(Reverse((packet.time, at)));
                 return Ok(());
             }
@@ -164,13 +199,13 @@ impl Merged {
         let input = &mut self.inputs[at];
         if matches!(input.state, State::Closed) {
             input.state = State::Over;
-            input.state = State::Open(Box::new(open_one(&input.path)?.merged()));
+            input.state = State::Open(Box::new(open_one(&input.path, self.access)?.merged()));
         }
         let State::Open(file) = &mut input.state else {
             return Ok(false);
         };
         (input.next, input.buffers) = (0, None);
-        let outcome = file.read_batch(&mut input.batch, BATCH);
+        let outcome = file.read_batch(&mut input.batch, self.access.at_once());
         self.infos[at].clone_from(file.info());
         self.anomalies.merge(file.take_anomalies());
         self.secrets.append(&mut file.key_log());
@@ -201,7 +236,7 @@ impl Source for Merged {
         for input in &mut self.inputs {
             input.buffers = None;
         }
-        while self.failure.is_none() && batch.packets.len() < BATCH {
+        while self.failure.is_none() && batch.packets.len() < self.access.at_once() {
             let Some(Reverse((_, at))) = self.heads.pop() else {
                 break;
             };

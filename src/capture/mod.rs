@@ -38,7 +38,7 @@ pub use live::{
     Heard, HepAddress, HepSettings, HepTransport, Interface, Live, Pack, Points, Refused, Settings, TlsFiles,
     interfaces, tls_server,
 };
-pub use merge::{Merged, Opened, open};
+pub use merge::{Merged, Opened, open, open_to_read};
 pub use names::Names;
 pub use recent::{Keeper, Left};
 pub use recorder::{CallFile, Kept, Plan, Recorder, Tally};

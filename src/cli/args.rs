@@ -7,6 +7,7 @@ pub(super) use live::*;
 pub(super) use shared::*;
 
 use super::config::Config;
+use crate::report::Counts;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,6 +167,12 @@ pub(super) struct CheckArgs {
     pub(super) reports: ReportArgs,
     #[command(flatten)]
     pub(super) gate: GateArgs,
+    /// Read the capture piece by piece within so much memory, such as 1G: calls are told as they end, and leave memory.
+    ///
+    /// For captures that are larger than memory. As text, faulty calls are a line each; --format ndjson tells all. Open calls
+    /// that have no room are given up and counted.
+    #[arg(long, value_name = "SIZE", value_parser = shared::size, help_heading = "Input")]
+    pub(super) max_memory: Option<usize>,
 }
 
 /// More reports of the same run.
@@ -225,6 +232,19 @@ pub(super) enum FailOn {
     Warning,
     Info,
     Never,
+}
+
+impl FailOn {
+    /// How many of these make it fail.
+    pub(super) fn failing(self, counts: Counts) -> usize {
+        let Counts { error, warning, info, .. } = counts;
+        match self {
+            Self::Error => error,
+            Self::Warning => error + warning,
+            Self::Info => error + warning + info,
+            Self::Never => 0,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

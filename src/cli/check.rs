@@ -1,16 +1,19 @@
 //! `callflow check`: the report and the verdict.
 
-use super::args::{CheckArgs, FailOn, GateArgs, InputArgs, ScreenArgs, Voice};
+use super::args::{CheckArgs, GateArgs, InputArgs, ScreenArgs, Voice};
 use super::config::Run as ProjectRun;
 use super::pipeline::Outcome;
 use super::reports::Reports;
-use super::{Status, Stop, catalog, pipeline, say, select};
+use super::{Status, Stop, catalog, pipeline, say, select, streamed};
 use crate::analysis::{CallView, Counted, PacketKind, Stats};
 use crate::report::{Report, count};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs the command.
 pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop> {
+    if let Some(max_memory) = args.max_memory {
+        return streamed::check(args, screen, max_memory);
+    }
     // Wrong names are told before a long file is read.
     let expected =
         args.gate.expect.as_deref().map(|name| catalog::flow_name(name, &args.input.known.flow_file)).transpose()?;
@@ -50,11 +53,16 @@ pub(super) fn check(args: &CheckArgs, screen: ScreenArgs) -> Result<Status, Stop
     if reports.end()? {
         status = status.and(Status::Findings);
     }
-    if let Some(least) = args.gate.at_least.filter(|least| calls < *least) {
-        say(&format_args!("{} found, --calls wants at least {least}", count(calls, "call")));
-        status = status.and(Status::Nothing);
-    }
-    Ok(status)
+    Ok(status.and(enough(&args.gate, calls)))
+}
+
+/// What `--calls` makes of the exit code.
+pub(super) fn enough(gate: &GateArgs, calls: usize) -> Status {
+    let Some(least) = gate.at_least.filter(|least| calls < *least) else {
+        return Status::Clean;
+    };
+    say(&format_args!("{} found, --calls wants at least {least}", count(calls, "call")));
+    Status::Nothing
 }
 
 /// Whether the user gave more than one file: of one that was picked, it is no wonder that it is not all that the project
@@ -68,29 +76,29 @@ type Deviations = BTreeMap<usize, String>;
 
 /// The exit code that one capture earns.
 fn judge(gate: &GateArgs, expected: Option<(&str, &Deviations)>, report: &Report<'_>, outcome: &Outcome) -> Status {
-    let counts = report.counts();
-    let failing = match gate.fail_on {
-        FailOn::Error => counts.error,
-        FailOn::Warning => counts.error + counts.warning,
-        FailOn::Info => counts.error + counts.warning + counts.info,
-        FailOn::Never => 0,
-    };
-    let mut status = if failing > 0 { Status::Findings } else { Status::Clean };
+    let mut status = if gate.fail_on.failing(report.counts()) > 0 { Status::Findings } else { Status::Clean };
     if let Some((expected, _)) = expected.filter(|(_, deviations)| tell_deviations(deviations)) {
         say(&format_args!("not every call follows {expected}"));
         status = status.and(Status::Findings);
     }
-    mention_unread(&report.analysis.stats);
-    if report.call_count() == 0 && !gate.allow_empty {
-        let why =
-            if report.analysis.stats.messages == 0 { "no SIP in the input" } else { "no call fits the selection" };
+    let is_empty = report.call_count() == 0 && !gate.allow_empty;
+    status.and(mention_what_is_not_there(&report.analysis.stats, is_empty, outcome.unread))
+}
+
+/// Says what could not be read and that there is nothing to check (`is_empty`), and what that makes of the exit code.
+/// `unread`: some of the input could not be read, and why was said.
+pub(super) fn mention_what_is_not_there(stats: &Stats, is_empty: bool, unread: bool) -> Status {
+    mention_unread(stats);
+    let mut status = Status::Clean;
+    if is_empty {
+        let why = if stats.messages == 0 { "no SIP in the input" } else { "no call fits the selection" };
         // Why an input that cannot be opened has nothing was said.
-        if !(outcome.unread && report.analysis.stats.packets == 0) {
+        if !(unread && stats.packets == 0) {
             say(&format_args!("{why}: nothing to check"));
         }
         status = status.and(Status::Nothing);
     }
-    if outcome.unread { status.and(Status::Unread) } else { status }
+    if unread { status.and(Status::Unread) } else { status }
 }
 
 /// Says what could not be read where that may well change the verdict: much of the input, or any of it

@@ -15,9 +15,12 @@ mod log;
 mod output;
 mod pipeline;
 mod reports;
+mod rolling;
 mod select;
 mod shell;
+mod streamed;
 mod tables;
+mod teller;
 
 use args::{Cli, Command, LiveArgs};
 use clap::error::ErrorKind;

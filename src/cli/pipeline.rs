@@ -5,7 +5,7 @@ use super::config::Found;
 use super::{Stop, follow, say};
 use crate::analysis::{Analysis, Analyzer, Options, Remarks, RsaKey};
 use crate::base::{BadName, Batch, Error, Names};
-use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Source};
+use crate::capture::{self, CaptureInfo, Filtered, InterfaceInfo, More, Opened, Source};
 use crate::flow::{Catalog, FlowMatch};
 use crate::report::count;
 use crate::rules::{self, BadLine, Finding, Knowledge, Passwords};
@@ -52,46 +52,34 @@ pub(super) fn refuse_each(input: &InputArgs, command: &str) -> Result<(), Error>
 }
 
 /// Reads `files` as one capture and judges it. Whatever can be read is; what cannot is said.
-pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
-    if let Some(threads) = input.known.threads {
-        use_threads(threads)?;
-    }
+pub(super) fn run(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Stop> {
+    use_threads(input.known.threads)?;
     analyse(input, files)
 }
 
 /// Everything that is done by all threads, reports included, is done by so many.
-fn use_threads(threads: u16) -> Result<(), Error> {
+pub(super) fn use_threads(threads: Option<u16>) -> Result<(), Error> {
     static DONE: OnceLock<Result<(), String>> = OnceLock::new();
+    let Some(threads) = threads else {
+        return Ok(());
+    };
     let build = || rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global();
     let done = DONE.get_or_init(|| build().map_err(|error| error.to_string()));
     done.clone().map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
 }
 
-fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
+fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Stop> {
     let known = &input.known;
     let mut judge = Judge::new(known)?;
     let mut analyzer = Analyzer::new(options(known)?);
     let opened = if input.follow { follow::open(files, known.voice)? } else { capture::open(files) };
-    let mut troubles: Vec<String> = opened.errors.iter().map(ToString::to_string).collect();
-    for trouble in &troubles {
-        say(trouble);
-    }
-    let mut source = filtered(input, opened.source)?;
-    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files, known.voice)));
+    let (mut source, mut troubles) = opened_source(input, opened)?;
+    troubles.extend(feed(source.as_mut(), &mut analyzer, &progress(files, known.voice))?);
     let mut analysis = analyzer.finish();
     analysis.anomalies.merge(source.take_anomalies());
-    analysis.remarks =
-        Remarks { comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect() };
-    let captures = source.captures().to_vec();
-    analysis.health.dropped = captures.iter().fold(0, |sum, capture| sum.saturating_add(capture.drops));
-    // The user's names go before those of the capture.
-    source.names().iter().for_each(|(address, name)| judge.names.add(address, name));
-    analysis.name_points(|point| label(&captures, source.point(point)));
-    for (at, point) in analysis.points.iter_mut().enumerate() {
-        point.capture = source.point(at as u32).0;
-    }
-    let unread = !troubles.is_empty()
-        || captures.iter().any(|capture| !capture.complete || (input.strict && capture.cut.is_some()));
+    let captures = add_what_source_knows(&mut analysis, source.as_ref());
+    judge.name(source.names());
+    let unread = is_unread(input, &captures, &troubles);
     let Story { analysis, flows, mut findings } = judge.judge(analysis);
     let verbose = known.voice == Voice::Verbose;
     let found = Found { analysis: &analysis, flows: &flows, findings: &mut findings };
@@ -102,12 +90,40 @@ fn analyse(input: &InputArgs, files: &[PathBuf]) -> Result<Outcome, Error> {
     Ok(Outcome { captures, analysis, flows, findings, unread, troubles })
 }
 
+/// The source that was opened, as the user wants it. What could not be opened is said.
+pub(super) fn opened_source(input: &InputArgs, opened: Opened) -> Result<(Box<dyn Source>, Vec<String>), Error> {
+    let troubles: Vec<String> = opened.errors.iter().map(ToString::to_string).collect();
+    for trouble in &troubles {
+        say(trouble);
+    }
+    Ok((filtered(input, opened.source)?, troubles))
+}
+
+/// Adds to an analysis what the source knows beside the packets. What it says of its captures.
+pub(super) fn add_what_source_knows(analysis: &mut Analysis, source: &dyn Source) -> Vec<CaptureInfo> {
+    analysis.remarks =
+        Remarks { comments: source.comments().iter().map(|comment| (comment.frame, comment.text.clone())).collect() };
+    let captures = source.captures().to_vec();
+    analysis.health.dropped = captures.iter().fold(0, |sum, capture| sum.saturating_add(capture.drops));
+    analysis.name_points(|point| label(&captures, source.point(point)));
+    for (at, point) in analysis.points.iter_mut().enumerate() {
+        point.capture = source.point(at as u32).0;
+    }
+    captures
+}
+
+/// Whether some of the input could not be read in full.
+pub(super) fn is_unread(input: &InputArgs, captures: &[CaptureInfo], troubles: &[String]) -> bool {
+    let is_cut = |capture: &CaptureInfo| !capture.complete || (input.strict && capture.cut.is_some());
+    !troubles.is_empty() || captures.iter().any(is_cut)
+}
+
 /// What the user says of the traffic, as the analyzer wants it.
 pub(super) fn options(known: &KnownArgs) -> Result<Options, Error> {
     let key_log = key_log(known)?;
     let rsa_keys = known.rsa_key.iter().map(|path| rsa_keys(path)).collect::<Result<Vec<_>, _>>()?.concat();
     let (sip_ports, leg_headers) = (known.decode_as.clone(), known.leg_header.clone());
-    Ok(Options { key_log, rsa_keys, sip_ports, leg_headers, copies: false })
+    Ok(Options { key_log, rsa_keys, sip_ports, leg_headers, ..Options::default() })
 }
 
 /// Reads the file of `--keylog`.
@@ -143,6 +159,11 @@ impl Judge {
         let mut names = known.names.as_deref().map(names).transpose()?.unwrap_or_default();
         known.project.name(&mut names);
         Ok(Self { knowledge: Knowledge { passwords, settings: known.project.rules.clone() }, catalog, names })
+    }
+
+    /// Takes over the names that a capture gives; the user's go before them.
+    pub(super) fn name(&mut self, names: &capture::Names) {
+        names.iter().for_each(|(address, name)| self.names.add(address, name));
     }
 
     /// The calls of an analysis, compared with the flows and judged by the rules.
@@ -230,20 +251,41 @@ fn label(captures: &[CaptureInfo], (capture, interface): (usize, u32)) -> String
     }
 }
 
-/// Gives all packets to the analyzer; what could not be read.
-fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar) -> Vec<String> {
+/// Who takes packets in.
+pub(super) trait Intake {
+    fn analyzer(&mut self) -> &mut Analyzer;
+    /// What is done after each batch, beside a progress bar.
+    fn taken(&mut self, _batch: &Batch, _source: &dyn Source, _progress: &ProgressBar) -> Result<(), Stop> {
+        Ok(())
+    }
+}
+
+impl Intake for Analyzer {
+    fn analyzer(&mut self) -> &mut Analyzer {
+        self
+    }
+}
+
+/// Gives all packets to `intake`; what could not be read.
+pub(super) fn feed(
+    source: &mut dyn Source,
+    intake: &mut dyn Intake,
+    progress: &ProgressBar,
+) -> Result<Vec<String>, Stop> {
     let (mut batch, mut next) = (Batch::default(), Batch::default());
     let mut more = source.next_batch(&mut batch);
     let mut troubles = Vec::new();
     loop {
         let keys = source.key_log();
         if !keys.is_empty() {
-            analyzer.add_keys(&keys);
+            intake.analyzer().add_keys(&keys);
         }
         more = match more {
             // The next packets are read while these are taken in.
             Ok(More::More) => {
+                let analyzer = intake.analyzer();
                 let (more, ()) = rayon::join(|| source.next_batch(&mut next), || analyzer.push(&batch));
+                intake.taken(&batch, source, progress)?;
                 std::mem::swap(&mut batch, &mut next);
                 more
             }
@@ -258,7 +300,7 @@ fn feed(source: &mut dyn Source, analyzer: &mut Analyzer, progress: &ProgressBar
         progress.set_position(source.captures().iter().map(|capture| capture.bytes).sum());
     }
     progress.finish_and_clear();
-    troubles
+    Ok(troubles)
 }
 
 /// The flows that calls are compared with: the user's, then those of BCP 75.
@@ -300,7 +342,7 @@ fn names(path: &Path) -> Result<Names, Error> {
 }
 
 /// A bar on a terminal for long input; else nothing.
-fn progress(files: &[PathBuf], voice: Voice) -> ProgressBar {
+pub(super) fn progress(files: &[PathBuf], voice: Voice) -> ProgressBar {
     let bytes: u64 = files.iter().filter_map(|file| file.metadata().ok()).map(|meta| meta.len()).sum();
     if voice == Voice::Quiet || bytes < LONG_FILE || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -6,7 +6,7 @@
 use super::facts::{final_status, plain, time};
 use super::subject::{self, frames_of};
 use super::{CaptureContext, Finding, Meta, Rule, Severity};
-use crate::analysis::{Analysis, CallView};
+use crate::analysis::{Analysis, CallView, Deeds};
 use crate::base::Timestamp;
 use crate::session::{MessageNo, Transaction};
 use crate::sip::{Credentials, Facts, HeaderName, Message, Method};
@@ -97,8 +97,10 @@ impl Rule for Abuse {
             sources.iter().map(|(address, source)| (*address, source)).collect();
         sources.sort_unstable_by_key(|(address, _)| *address);
         for (address, source) in &sources {
-            findings.extend(source.scanner(*address));
-            findings.extend(source.guessing(*address));
+            // Of calls that are over and gone, too.
+            let deeds = context.analysis.health.population.deeds(*address);
+            findings.extend(source.scanner(*address, deeds));
+            findings.extend(source.guessing(*address, deeds));
         }
         findings.extend(flood(&sources));
     }
@@ -216,9 +218,12 @@ impl<'a> Source<'a> {
     }
 
     /// K01.
-    fn scanner(&self, address: IpAddr) -> Option<Finding> {
+    fn scanner(&self, address: IpAddr, deeds: Deeds) -> Option<Finding> {
         let probes = self.users.len().max(self.hosts.len());
-        let behaves = self.successes == 0 && probes >= PROBES && self.unsuccessful * 10 >= self.requests * 9;
+        let behaves = self.successes == 0
+            && deeds.successes == 0
+            && probes >= PROBES
+            && self.unsuccessful * 10 >= self.requests * 9;
         if self.name.is_none() && !behaves {
             return None;
         }
@@ -240,10 +245,11 @@ impl<'a> Source<'a> {
     }
 
     /// K02.
-    fn guessing(&self, address: IpAddr) -> Option<Finding> {
-        let mostly = self.refusals > 3 * self.accepted;
+    fn guessing(&self, address: IpAddr, deeds: Deeds) -> Option<Finding> {
+        let accepted = deeds.accepted.max(self.accepted as u64);
+        let mostly = self.refusals as u64 > 3 * accepted;
         let by_scanner = self.name.is_some() && self.refusals >= GUESSES_OF_SCANNER;
-        let over_users = self.refused_users.len() >= GUESSED_USERS && self.accepted == 0;
+        let over_users = self.refused_users.len() >= GUESSED_USERS && accepted == 0;
         if !by_scanner && !(mostly && (self.burst || over_users)) {
             return None;
         }

@@ -6,7 +6,7 @@
 
 mod watch;
 
-pub use watch::{News, Stage, Watch};
+pub use watch::{News, OVER, Stage, Watch};
 
 use crate::analysis::Analysis;
 use crate::call::{self, Call, Places, Related, Ties};

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// wait in a buffer, come within less.
 const CERTAIN: Duration = Duration::from_millis(500);
 /// A call is over when nothing came for it for so long: 64*T1, after which nobody repeats anything (RFC 3261 17), and T4.
-const OVER: Duration = Duration::from_secs(37);
+pub const OVER: Duration = Duration::from_secs(37);
 /// How long an INVITE may ring: timer C of proxies (RFC 3261 16.6, more than 3 minutes) and what follows it.
 const RINGING: Duration = Duration::from_secs(240);
 /// How long registrations, subscriptions and publications wait for their refresh or the next try: an hour is usual.
@@ -49,6 +49,8 @@ pub struct Watch {
     open: usize,
     calls: usize,
     findings: usize,
+    /// Whether a call is told when it is over and not before.
+    once: bool,
     /// Of the capture as a whole: rule and first frame.
     of_capture: HashSet<(&'static str, Option<u32>)>,
 }
@@ -129,6 +131,11 @@ impl Watch {
         Self::default()
     }
 
+    /// A watch that tells of each call once, when it is over: for whoever has no hurry.
+    pub fn telling_once() -> Self {
+        Self { once: true, ..Self::default() }
+    }
+
     /// Calls that were met so far.
     pub fn calls(&self) -> usize {
         self.calls
@@ -176,13 +183,17 @@ impl Watch {
         let waiting = self.findings(story, now, stage, &phases, &mut states, &mut news);
         for (at, view) in views.iter().enumerate() {
             let state = &mut states[at];
-            if phases[at] > Phase::Open && state.told_as != Some(view.call.outcome) {
+            let is_time = if self.once { news.over[at] } else { phases[at] > Phase::Open };
+            if is_time && state.told_as != Some(view.call.outcome) {
                 state.told_as = Some(view.call.outcome);
                 news.calls.push((at, state.findings.clone()));
             }
             news.stays.push((!news.over[at]).then(|| {
                 let is_settled = phases[at] > Phase::Open;
-                Stay { due: next_look(view.call, dead[at], now, waiting[at]), done: done(*view, is_settled, OVER) }
+                Stay {
+                    due: next_look(view.call, dead[at], now, waiting[at], self.once),
+                    done: done(*view, is_settled, OVER),
+                }
             }));
         }
         for ((at, key), mut state) in keys.into_iter().enumerate().zip(states) {
@@ -266,13 +277,13 @@ impl Watch {
             }
             let since = before[call].remove(&sign).unwrap_or(now);
             let certain = since.after(CERTAIN).max(not_mended_before(story, finding, call));
-            let is_certain = (news.over[call] || now >= certain) && is_grave(finding);
+            let is_certain = (news.over[call] || now >= certain && !self.once) && is_grave(finding);
             if is_certain || phases[call] > Phase::Open {
                 state.told.insert(sign);
                 self.tell(at, Some(state), news);
             } else {
                 state.since.insert(sign, since);
-                if is_grave(finding) {
+                if is_grave(finding) && !self.once {
                     waiting[call] = Some(waiting[call].map_or(certain, |first| first.min(certain)));
                 }
             }
@@ -345,10 +356,10 @@ fn dead(story: &Story) -> Vec<bool> {
     dead
 }
 
-/// When to look at a call again if nothing comes for it.
-fn next_look(call: &Call, is_dead: bool, now: Timestamp, waiting: Option<Timestamp>) -> Timestamp {
+/// When to look at a call again if nothing comes for it. `once`: not before its phase changes.
+fn next_look(call: &Call, is_dead: bool, now: Timestamp, waiting: Option<Timestamp>, once: bool) -> Timestamp {
     let quiet = call.watched_until.since(call.end);
-    let silence = SILENCES.into_iter().find(|silence| *silence > quiet);
+    let silence = SILENCES.into_iter().find(|silence| *silence > quiet && !once);
     let until = silence.unwrap_or(Duration::MAX).min(phase(call, is_dead).1);
     let due = now.after(until.saturating_sub(quiet));
     waiting.map_or(due, |waiting| due.min(waiting.max(now.after(CERTAIN))))
@@ -369,7 +380,9 @@ mod tests {
         let next = |outcome, quiet: u64| {
             let quiet = Duration::from_millis(quiet);
             let now = Timestamp::default().after(quiet);
-            next_look(&call(Kind::Call, outcome, quiet), false, now, None).since(Timestamp::default()).as_millis()
+            next_look(&call(Kind::Call, outcome, quiet), false, now, None, false)
+                .since(Timestamp::default())
+                .as_millis()
         };
         assert_eq!(
             [0, 1_500, 16_000, 33_500].map(|quiet| next(Outcome::Answered, quiet)),
@@ -389,8 +402,8 @@ mod tests {
     fn what_waits_to_be_certain_is_looked_at_when_it_is() {
         let (quiet, now) = (Duration::from_secs(200), Timestamp::default());
         let call = call(Kind::Call, Outcome::Active, quiet);
-        assert_eq!(next_look(&call, false, now, Some(now.after(OVER))), now.after(OVER));
-        assert_eq!(next_look(&call, false, now, Some(Timestamp::MIN)), now.after(CERTAIN));
+        assert_eq!(next_look(&call, false, now, Some(now.after(OVER)), false), now.after(OVER));
+        assert_eq!(next_look(&call, false, now, Some(Timestamp::MIN), false), now.after(CERTAIN));
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn usage_gives_each_option_to_the_commands_that_have_it() {
         ("### Live", &["live"]),
         ("### Input", &["check", "calls", "ladder", "show", "stats", "learn", "diff", "export"]),
         ("### Selection", &["check", "calls", "ladder", "show", "learn", "export"]),
-        ("### Verdict", &["check"]),
+        ("### Check", &["check"]),
     ];
     for (heading, commands) in sections {
         for row in rows(&usage, heading) {

@@ -199,10 +199,10 @@ fn no_verdict_changes_when_the_clock_is_set_by_an_hour() {
 }
 
 /// Packets of a classic capture.
-struct Packets(Vec<u8>);
+pub(crate) struct Packets(pub(crate) Vec<u8>);
 
 impl Packets {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let header = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1].map(u32::to_le_bytes);
         Self(header.concat())
     }
@@ -215,7 +215,7 @@ impl Packets {
         self.0.extend_from_slice(frame);
     }
 
-    fn sip(&mut self, millis: u32, src: u8, text: &str) {
+    pub(crate) fn sip(&mut self, millis: u32, src: u8, text: &str) {
         let dst = if src == 1 { 2 } else { 1 };
         let packet = etherparse::PacketBuilder::ethernet2([2; 6], [4; 6]);
         let packet = packet.ipv4([192, 0, 2, src], [192, 0, 2, dst], 64).udp(5060, 5060);
@@ -258,7 +258,7 @@ impl Packets {
     }
 }
 
-fn sip(start: &str, id: &str, to: &str, cseq: &str) -> String {
+pub(crate) fn sip(start: &str, id: &str, to: &str, cseq: &str) -> String {
     let branch = cseq.replace(' ', "");
     format!(
         "{start}\r\nVia: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{id}{branch}\r\nMax-Forwards: 70\r\nFrom: <sip:a@192.0.2.1>;tag=f{id}\r\n\

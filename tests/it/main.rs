@@ -48,6 +48,7 @@ mod scaling;
 mod secured;
 mod shell;
 mod story;
+mod streamed;
 mod support;
 mod tables;
 mod torture;

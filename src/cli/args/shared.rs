@@ -129,6 +129,45 @@ pub(in crate::cli) struct SelectArgs {
     pub(in crate::cli) until: Option<String>,
 }
 
+impl SelectArgs {
+    /// One of the options that are given, by name.
+    pub(in crate::cli) fn given(&self) -> Option<&'static str> {
+        let Self { calls, call_id, from, to, participant, method, status, kind, outcome, rule, flow, since, until } =
+            self;
+        let given = [
+            ("--call", !calls.is_empty()),
+            ("--call-id", call_id.is_some()),
+            ("--from", from.is_some()),
+            ("--to", to.is_some()),
+            ("--participant", participant.is_some()),
+            ("--method", method.is_some()),
+            ("--status", status.is_some()),
+            ("--kind", kind.is_some()),
+            ("--outcome", outcome.is_some()),
+            ("--rule", !rule.is_empty()),
+            ("--flow", flow.is_some()),
+            ("--since", since.is_some()),
+            ("--until", until.is_some()),
+        ];
+        given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+    }
+}
+
+/// "64M" is 64 MiB; K, M and G are powers of 1024.
+pub(in crate::cli) fn size(text: &str) -> Result<usize, String> {
+    let number = text.trim_end_matches(['K', 'M', 'G', 'k', 'm', 'g']);
+    let unit = match text[number.len()..].to_ascii_uppercase().as_str() {
+        "" => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return Err("must look like 64M".to_owned()),
+    };
+    let number: usize = number.parse().map_err(|_| "must look like 64M".to_owned())?;
+    let bytes = number.checked_mul(unit).ok_or("is too large")?;
+    if bytes < 1 << 20 { Err("must be 1M at least".to_owned()) } else { Ok(bytes) }
+}
+
 /// How it is written.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]

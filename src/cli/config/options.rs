@@ -57,8 +57,9 @@ static KEYS: [(&str, Kind); 25] = [
     ("width", Kind::Number),
 ];
 
-/// What only `check` takes from here; the formats of other commands are others.
-const OF_CHECK: &str = "format";
+/// What only one command takes from here, and which one: the formats of other commands are others, and what is told of a
+/// capture that is read in pieces is not all that `check` tells.
+const OF_ONE: [(&str, &str); 2] = [("format", "check"), ("max-memory", "live")];
 
 /// The options that there are, of those that may be set.
 pub(super) fn keys(command: &Command) -> impl Iterator<Item = &'static str> + '_ {
@@ -121,9 +122,11 @@ pub(super) fn as_defaults(settings: &[Setting], command: Command) -> Command {
 }
 
 fn with(settings: &[Setting], mut command: Command) -> Command {
-    for setting in
-        settings.iter().filter(|setting| setting.key != OF_CHECK || command.get_name() == "check").collect::<Vec<_>>()
-    {
+    let is_of_another = |key: &str, name: &str| OF_ONE.iter().any(|(one, command)| *one == key && *command != name);
+    for setting in settings {
+        if is_of_another(setting.key, command.get_name()) {
+            continue;
+        }
         let id =
             command.get_arguments().find(|arg| arg.get_long() == Some(setting.key)).map(|arg| arg.get_id().clone());
         if let Some(id) = id {

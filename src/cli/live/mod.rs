@@ -11,7 +11,6 @@ mod metrics;
 mod ops;
 mod rights;
 mod run;
-mod show;
 mod tap;
 
 pub(super) use clock::wall;
@@ -19,6 +18,7 @@ pub(super) use clock::wall;
 use super::args::{LiveArgs, ScreenArgs, Voice};
 use super::log::{self, Level};
 use super::pipeline::{self, Judge};
+use super::teller::{Manner, Teller};
 use super::{Status, Stop, follow, output, select};
 use crate::analysis::Options;
 use crate::base::{Error, limits};
@@ -27,7 +27,6 @@ use metrics::Counting;
 use ops::{Again, Ops};
 use rights::Needs;
 use run::Run;
-use show::Show;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -66,8 +65,16 @@ pub(super) fn live(args: &LiveArgs, screen: ScreenArgs, again: Again<'_>) -> Res
     source.start();
     rights::give_up_rest();
     let taps = taps(args, &source, metrics, collector)?;
-    let mut show = Show::new(args, output, judge, stop_on);
-    let run = || Run::new(args, source, options, taps, ops).run(&mut show, &stop);
+    let manner = Manner {
+        format: args.format,
+        only_faulty: false,
+        path: args.output.as_deref(),
+        stop_on,
+        fail_on: args.fail_on,
+        allow_empty: args.allow_empty,
+    };
+    let mut teller = Teller::new(manner, output, judge, &args.known.project);
+    let run = || Run::new(args, source, options, taps, ops).run(&mut teller, &stop);
     match args.known.threads {
         None => run(),
         Some(threads) => rayon::ThreadPoolBuilder::new()

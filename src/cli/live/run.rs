@@ -2,16 +2,17 @@
 
 use super::clock::{Clock, clock_on_the_wall};
 use super::ops::{self, Ops};
-use super::show::Show;
 use super::tap::{Pulse, Tap};
-use crate::analysis::{Analyzer, Options};
+use crate::analysis::Options;
 use crate::base::{Anomaly, AnomalyKind};
 use crate::capture::{Heard, Live};
 use crate::cli::args::LiveArgs;
 use crate::cli::log::{self, Level};
+use crate::cli::rolling::Rolling;
+use crate::cli::teller::Teller;
 use crate::cli::{Status, Stop, pipeline};
 use crate::report::count;
-use crate::story::{News, Stage, Story, Watch};
+use crate::story::{News, Story, Watch};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -28,8 +29,7 @@ const SHARE: u32 = 3;
 pub(super) struct Run<'a> {
     args: &'a LiveArgs,
     source: Live,
-    analyzer: Analyzer,
-    watch: Watch,
+    rolling: Rolling,
     taps: Vec<Box<dyn Tap>>,
     clock: Clock,
     ops: Ops<'a>,
@@ -38,7 +38,6 @@ pub(super) struct Run<'a> {
     reload_failed: bool,
     packets: u64,
     messages: u64,
-    given_up: u64,
     unread: bool,
     /// On a terminal.
     status: ProgressBar,
@@ -55,8 +54,7 @@ impl<'a> Run<'a> {
         Self {
             args,
             source,
-            analyzer: Analyzer::new(options),
-            watch: Watch::new(),
+            rolling: Rolling::new(options, Watch::new(), args.max_memory),
             taps,
             clock: Clock::default(),
             ops,
@@ -64,13 +62,12 @@ impl<'a> Run<'a> {
             reload_failed: false,
             packets: 0,
             messages: 0,
-            given_up: 0,
             unread: false,
             status: status_line(),
         }
     }
 
-    pub(super) fn run(mut self, show: &mut Show<'_>, stop: &AtomicBool) -> Result<Status, Stop> {
+    pub(super) fn run(mut self, teller: &mut Teller<'_>, stop: &AtomicBool) -> Result<Status, Stop> {
         let start = clock_on_the_wall();
         let mut looked = start;
         let mut pause = LOOK;
@@ -78,17 +75,17 @@ impl<'a> Run<'a> {
         self.ops.ready();
         while more {
             more = self.take(WAIT);
-            self.obey(show);
+            self.obey(teller);
             let late = self.args.duration.is_some_and(|seconds| start.elapsed() >= Duration::from_secs(seconds.into()));
             if stop.load(Ordering::Acquire) || late || self.args.count == Some(self.packets) {
                 break;
             }
-            if looked.elapsed() >= pause || self.analyzer.held() > self.room() {
+            if looked.elapsed() >= pause || self.rolling.analyzer.held() > self.rolling.room() {
                 let before = clock_on_the_wall();
-                self.look(show)?;
+                self.look(teller)?;
                 looked = clock_on_the_wall();
                 pause = LOOK.max(looked.duration_since(before) * SHARE);
-                if show.stopped {
+                if teller.stopped {
                     break;
                 }
             }
@@ -98,7 +95,7 @@ impl<'a> Run<'a> {
         // What was captured before the end still counts, but a stream that never ends has to wait in vain.
         let end = clock_on_the_wall();
         while more && self.args.count != Some(self.packets) && end.elapsed() < LOOK && self.take(WAIT) {}
-        self.end(show)
+        self.end(teller)
     }
 
     /// Takes what came; whether there may be more.
@@ -110,15 +107,15 @@ impl<'a> Run<'a> {
                 self.packets += batch.packets.len() as u64;
                 let keys = self.source.key_log();
                 if !keys.is_empty() {
-                    self.analyzer.add_keys(&keys);
+                    self.rolling.analyzer.add_keys(&keys);
                 }
                 if let Some(nanos) = self.clock.hear(&batch) {
                     self.set_clock(nanos);
                 }
                 let batch = Arc::new(batch);
                 self.taps.iter_mut().for_each(|tap| tap.packets(&batch));
-                self.analyzer.push(&batch);
-                let messages = self.analyzer.latest();
+                self.rolling.analyzer.push(&batch);
+                let messages = self.rolling.analyzer.latest();
                 self.taps.iter_mut().for_each(|tap| tap.messages(messages));
             }
             Heard::Nothing => {}
@@ -133,9 +130,9 @@ impl<'a> Run<'a> {
     }
 
     /// Does what signals and systemd ask for.
-    fn obey(&mut self, show: &mut Show<'_>) {
+    fn obey(&mut self, teller: &mut Teller<'_>) {
         if let Some(args) = self.ops.reload() {
-            self.reload(show, args);
+            self.reload(teller, args);
         }
         if self.ops.wants_status() {
             let pulse = self.pulse();
@@ -147,14 +144,14 @@ impl<'a> Run<'a> {
     }
 
     /// Takes over what the configuration and the user's files say by now, all of it or nothing.
-    fn reload(&mut self, show: &mut Show<'_>, args: Result<LiveArgs, String>) {
+    fn reload(&mut self, teller: &mut Teller<'_>, args: Result<LiveArgs, String>) {
         let keys = args.and_then(|args| {
             let keys = pipeline::key_log(&args.known).map_err(|why| why.to_string())?;
-            show.learn(&args.known).map_err(|why| why.to_string())?;
+            teller.learn(&args.known).map_err(|why| why.to_string())?;
             Ok(keys)
         });
         self.reload_failed = keys.is_err();
-        let reopened = show.reopen();
+        let reopened = teller.reopen();
         self.status.suspend(|| {
             match &keys {
                 Ok(_) => log::tell(Level::Info, "reloaded", &"the configuration was read again", &[]),
@@ -167,86 +164,68 @@ impl<'a> Run<'a> {
                 log::tell(Level::Error, "reopen-failed", &why, &[]);
             }
         });
-        self.analyzer.add_keys(&keys.unwrap_or_default());
+        self.rolling.analyzer.add_keys(&keys.unwrap_or_default());
     }
 
     /// No time passes for what is open when the clock of the packets is set.
     fn set_clock(&mut self, nanos: i64) {
-        self.analyzer.step(nanos);
-        self.watch.step(nanos);
+        self.rolling.analyzer.step(nanos);
+        self.rolling.watch.step(nanos);
         let (way, by) = (if nanos > 0 { "forward" } else { "back" }, Duration::from_nanos(nanos.unsigned_abs()));
         let text = format!(
             "the clock of this machine was set {way} by {:.1} s; open calls go by the new one",
             by.as_secs_f64()
         );
         self.status.suspend(|| log::tell(Level::Warning, "clock-set", &text, &[]));
-        self.analyzer.note(Anomaly::new(AnomalyKind::ClockSet, 0, 0, text));
+        self.rolling.analyzer.note(Anomaly::new(AnomalyKind::ClockSet, 0, 0, text));
     }
 
-    /// Bytes that open calls may take. As much again goes to judging them, to connections and fragments, and to what the
-    /// allocator cannot use.
-    fn room(&self) -> usize {
-        self.args.max_memory / 3
-    }
-
-    fn look(&mut self, show: &mut Show<'_>) -> Result<(), Stop> {
+    fn look(&mut self, teller: &mut Teller<'_>) -> Result<(), Stop> {
         let start = clock_on_the_wall();
         let now = self.clock.now();
-        let story = show.judge(self.analyzer.look(now, self.room()));
-        let news = self.watch.hear(&story, now, Stage::Running, |call| self.analyzer.gives_up(call));
+        let (story, news) = self.status.suspend(|| self.rolling.look(now, teller))?;
         self.messages = story.analysis.stats.messages;
-        self.given_up += news.given_up as u64;
-        for id in self.analyzer.take_unjudged() {
-            self.given_up += self.watch.lose(&id) as u64;
-        }
-        self.status.suspend(|| show.tell(&story, &news))?;
         self.look = start.elapsed();
         self.tell_notes();
         self.tell_taps(&story, &news);
-        self.analyzer.forget(&story.analysis, |call| news.stays[call]);
         self.tell_status();
         Ok(())
     }
 
-    fn end(mut self, show: &mut Show<'_>) -> Result<Status, Stop> {
+    fn end(mut self, teller: &mut Teller<'_>) -> Result<Status, Stop> {
         self.status.finish_and_clear();
         self.tell_notes();
         let captures = self.source.captures();
         let drops: u64 = captures.iter().map(|capture| capture.drops).sum();
-        let mut note = |text: String| self.analyzer.note(Anomaly::new(AnomalyKind::LimitReached, 0, 0, text));
-        if self.given_up > 0 {
-            note(format!("{} given up to keep below --max-memory", count(self.given_up as usize, "open call")));
-        }
         if drops > 0 {
             let text = format!("{} dropped while listening", count(drops as usize, "packet"));
-            self.analyzer.note(Anomaly::new(AnomalyKind::DroppedPackets, 0, 0, text));
+            self.rolling.analyzer.note(Anomaly::new(AnomalyKind::DroppedPackets, 0, 0, text));
         }
-        self.analyzer.end();
-        let messages = self.analyzer.latest();
+        self.rolling.end();
+        let messages = self.rolling.analyzer.latest();
         self.taps.iter_mut().for_each(|tap| tap.messages(messages));
         let story = loop {
-            let now = self.clock.now();
-            let (mut analysis, is_all) = self.analyzer.last_look(now, self.room());
-            analysis.health.dropped = drops;
-            if is_all {
-                analysis.anomalies.merge(self.source.take_anomalies());
-            }
-            let story = show.judge(analysis);
-            let stage = if is_all { Stage::Last } else { Stage::Ending };
-            let news = self.watch.hear(&story, now, stage, |_| false);
-            show.tell(&story, &news)?;
+            let (source, now) = (&self.source, self.clock.now());
+            let (story, news, is_all) = self.rolling.last_look(now, teller, |analysis, is_all| {
+                analysis.health.dropped = drops;
+                if is_all {
+                    analysis.anomalies.merge(source.take_anomalies());
+                }
+            })?;
             self.tell_taps(&story, &news);
             if is_all {
                 break story;
             }
-            self.analyzer.forget(&story.analysis, |call| news.stays[call]);
         };
         for mut tap in std::mem::take(&mut self.taps) {
             self.unread |= !tap.end();
         }
-        show.end(&captures, &story.analysis, self.watch.calls())?;
+        teller.end(&captures, &story.analysis, self.rolling.watch.calls())?;
         let unread = self.unread || captures.iter().any(|capture| !capture.complete);
-        let status = show.status();
+        let status = teller.status();
+        if status == Status::Nothing {
+            log::tell(Level::Warning, "no-sip", &"no SIP was heard", &[]);
+        }
         // The program ends here, with threads that may still wait for a stream.
         std::mem::forget(self.source);
         Ok(if unread { status.and(Status::Unread) } else { status })
@@ -280,9 +259,9 @@ impl<'a> Run<'a> {
         Pulse {
             packets: self.packets,
             messages: self.messages,
-            open: self.watch.open(),
-            given_up: self.given_up,
-            held: self.analyzer.held(),
+            open: self.rolling.watch.open(),
+            given_up: self.rolling.given_up,
+            held: self.rolling.analyzer.held(),
             resident: ops::resident(),
             look: self.look,
             reload_failed: self.reload_failed,

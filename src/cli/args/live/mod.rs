@@ -10,7 +10,7 @@ pub(in crate::cli) use hep::HepArgs;
 pub(in crate::cli) use ops::OpsArgs;
 pub(in crate::cli) use rights::RightsArgs;
 
-use super::{FailOn, KnownArgs};
+use super::{FailOn, KnownArgs, size};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -85,21 +85,6 @@ pub(in crate::cli) struct LiveArgs {
 pub(in crate::cli) enum LiveFormat {
     Text,
     Ndjson,
-}
-
-/// "64M" is 64 MiB; K, M and G are powers of 1024.
-fn size(text: &str) -> Result<usize, String> {
-    let number = text.trim_end_matches(['K', 'M', 'G', 'k', 'm', 'g']);
-    let unit = match text[number.len()..].to_ascii_uppercase().as_str() {
-        "" => 1,
-        "K" => 1 << 10,
-        "M" => 1 << 20,
-        "G" => 1 << 30,
-        _ => return Err("must look like 64M".to_owned()),
-    };
-    let number: usize = number.parse().map_err(|_| "must look like 64M".to_owned())?;
-    let bytes = number.checked_mul(unit).ok_or("is too large")?;
-    if bytes < 1 << 20 { Err("must be 1M at least".to_owned()) } else { Ok(bytes) }
 }
 
 fn ring_size(text: &str) -> Result<i32, String> {

@@ -1,51 +1,68 @@
-//! What is told of calls and findings, and what it came to.
+//! What is told of calls and findings while more come, and what it came to.
 
+use super::Status;
+use super::args::{FailOn, KnownArgs, LiveFormat};
+use super::config::{Config, Found};
+use super::log::{self, Level};
+use super::output::{self, Output};
+use super::pipeline::Judge;
 use crate::analysis::Analysis;
 use crate::base::Error;
-use crate::capture::CaptureInfo;
-use crate::cli::Status;
-use crate::cli::args::{FailOn, KnownArgs, LiveArgs, LiveFormat};
-use crate::cli::config::{Config, Found};
-use crate::cli::log::{self, Level};
-use crate::cli::output::{self, Output};
-use crate::cli::pipeline::Judge;
+use crate::capture::{CaptureInfo, Names};
 use crate::report::{self, Counts, Report, Selection};
 use crate::rules::Finding;
 use crate::story::{News, Story};
 use std::collections::HashSet;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
+/// How calls and findings are told.
+pub(super) struct Manner<'a> {
+    pub(super) format: LiveFormat,
+    /// For people, calls without a word on them are only counted.
+    pub(super) only_faulty: bool,
+    /// The file that is written, if it is one.
+    pub(super) path: Option<&'a Path>,
+    /// What ends it.
+    pub(super) stop_on: Vec<&'static str>,
+    pub(super) fail_on: FailOn,
+    pub(super) allow_empty: bool,
+}
+
 /// What is told, and what it came to.
-pub(super) struct Show<'a> {
-    args: &'a LiveArgs,
+pub(super) struct Teller<'a> {
+    manner: Manner<'a>,
     output: Output,
     judge: Judge,
     project: Arc<Config>,
     /// Of its `[[ignore]]`s, those that were spoken of.
     remarked: HashSet<usize>,
-    stop_on: Vec<&'static str>,
     counts: Counts,
     ignored: usize,
-    calls: usize,
+    pub(super) calls: usize,
     /// Whether a finding came that ends it.
     pub(super) stopped: bool,
 }
 
-impl<'a> Show<'a> {
-    pub(super) fn new(args: &'a LiveArgs, output: Output, judge: Judge, stop_on: Vec<&'static str>) -> Self {
+impl<'a> Teller<'a> {
+    pub(super) fn new(manner: Manner<'a>, output: Output, judge: Judge, project: &Arc<Config>) -> Self {
         Self {
-            args,
+            manner,
             output,
             judge,
-            project: Arc::clone(&args.known.project),
+            project: Arc::clone(project),
             remarked: HashSet::new(),
-            stop_on,
             counts: Counts::default(),
             ignored: 0,
             calls: 0,
             stopped: false,
         }
+    }
+
+    /// Takes over the names that a capture gives.
+    pub(super) fn name(&mut self, names: &Names) {
+        self.judge.name(names);
     }
 
     /// Judges by what the configuration and the user's files say by now. When they cannot be used, all stays as it is.
@@ -58,7 +75,7 @@ impl<'a> Show<'a> {
 
     /// Opens the file of `-o` again, which somebody may have moved away.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
-        let Some(path) = &self.args.output else {
+        let Some(path) = self.manner.path else {
             return Ok(());
         };
         self.output.out.flush()?;
@@ -84,14 +101,14 @@ impl<'a> Show<'a> {
         let (told, ignored): (Vec<&Finding>, Vec<&Finding>) =
             news.findings.iter().map(|at| &findings[*at]).partition(|finding| finding.ignored.is_none());
         self.ignored += ignored.len();
-        self.stopped |= told.iter().any(|finding| self.stop_on.contains(&finding.rule.code));
+        self.stopped |= told.iter().any(|finding| self.manner.stop_on.contains(&finding.rule.code));
         self.counts = add(self.counts, Counts::of(told.iter().copied()));
         if told.is_empty() && news.calls.is_empty() {
             return Ok(());
         }
         let report = Report::new(&[], analysis, flows, findings, Selection::default());
         let (style, out) = (self.output.style, &mut self.output.out);
-        match self.args.format {
+        match self.manner.format {
             LiveFormat::Ndjson => {
                 report::write_findings(&report, &news.findings, number, out)?;
                 for (call, findings) in &news.calls {
@@ -105,7 +122,8 @@ impl<'a> Show<'a> {
                         report::live::finding(finding, analysis, number, style, out)?;
                     }
                 }
-                for (call, _) in &news.calls {
+                let is_told = |call: usize| report.told_of(analysis.view(call)).next().is_some();
+                for (call, _) in news.calls.iter().filter(|(call, _)| !self.manner.only_faulty || is_told(*call)) {
                     report::live::call(&report, *call, number(*call), style, out)?;
                 }
             }
@@ -116,7 +134,7 @@ impl<'a> Show<'a> {
     pub(super) fn end(&mut self, captures: &[CaptureInfo], analysis: &Analysis, calls: usize) -> io::Result<()> {
         self.calls = calls;
         let (style, out) = (self.output.style, &mut self.output.out);
-        match self.args.format {
+        match self.manner.format {
             LiveFormat::Ndjson => report::write_end(captures, analysis, self.calls, self.counts, self.ignored, out)?,
             LiveFormat::Text => report::live::end(analysis, self.calls, self.counts, style, out)?,
         }
@@ -124,18 +142,8 @@ impl<'a> Show<'a> {
     }
 
     pub(super) fn status(&self) -> Status {
-        let Counts { error, warning, info, .. } = self.counts;
-        let failing = match self.args.fail_on {
-            FailOn::Error => error,
-            FailOn::Warning => error + warning,
-            FailOn::Info => error + warning + info,
-            FailOn::Never => 0,
-        };
-        match failing {
-            0 if self.calls == 0 && !self.args.allow_empty => {
-                log::tell(Level::Warning, "no-sip", &"no SIP was heard", &[]);
-                Status::Nothing
-            }
+        match self.manner.fail_on.failing(self.counts) {
+            0 if self.calls == 0 && !self.manner.allow_empty => Status::Nothing,
             0 => Status::Clean,
             _ => Status::Findings,
         }
