@@ -13,6 +13,11 @@ impl Stamp {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The text, all of it ASCII.
+    pub fn as_bytes(&self) -> &[u8; 30] {
+        &self.0
+    }
 }
 
 /// RFC 3339 in UTC with nine digits: "2026-01-02T03:04:05.123456789Z".

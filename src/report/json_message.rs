@@ -1,0 +1,103 @@
+//! A message as JSON. Written field by field, and not as a view through serde: there may be a million, and that costs
+//! three times as much (docs/performance.md).
+
+use super::json::number;
+use super::json_layout::{Writer, first, next};
+use super::words;
+use crate::analysis::{CallView, response_time};
+use crate::call::CallMessage;
+use crate::flow::FlowMatch;
+use crate::session::{CopyKind, MessageNo, Seen};
+use crate::sip::{Message, Method};
+
+pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: MessageNo, out: &mut Writer<'_>) {
+    let (seen, place) = (view.seen(no), view.call.message(no));
+    out.begin_object();
+    first!(out, "n");
+    out.number(number(no));
+    next!(out, "frames");
+    out.row(seen.frames.as_slice(), |out, frame| out.number(*frame));
+    next!(out, "time");
+    out.time(seen.time);
+    next!(out, "from");
+    out.who(place.from);
+    next!(out, "to");
+    out.who(place.to);
+    next!(out, "transport");
+    out.word(seen.connection.transport.name());
+    said(&seen.message, out);
+    copy(place, out);
+    next!(out, "step");
+    let step = flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten());
+    out.maybe(step, Writer::string);
+    around(view, no, seen, out);
+    next!(out, "response_time");
+    out.maybe(response_time(view, no), Writer::millis);
+    if let Some(point) = words::unseen_at(view, no) {
+        next!(out, "unseen_at");
+        out.string(point);
+    }
+    out.end(b'}');
+}
+
+/// What the message itself says.
+fn said(message: &Message, out: &mut Writer<'_>) {
+    next!(out, "kind");
+    out.word(if message.is_request() { "request" } else { "response" });
+    next!(out, "method");
+    out.raw("\"");
+    method(message, out);
+    out.raw("\"");
+    next!(out, "status");
+    out.maybe(message.status(), Writer::number);
+    next!(out, "reason");
+    out.maybe((!message.is_request()).then(|| message.reason()), Writer::bytes);
+    next!(out, "cseq");
+    out.maybe(message.cseq_number(), |out, number| {
+        out.raw("\"");
+        out.number(number);
+        out.raw(" ");
+        method(message, out);
+        out.raw("\"");
+    });
+    next!(out, "call_id");
+    out.bytes(message.call_id());
+}
+
+/// Part of a string: the names of known methods need no escape.
+fn method(message: &Message, out: &mut Writer<'_>) {
+    match message.method() {
+        Method::Other => out.fragment(&message.method_name()),
+        known => out.raw(known.name()),
+    }
+}
+
+/// What it repeats.
+fn copy(place: &CallMessage, out: &mut Writer<'_>) {
+    next!(out, "copy");
+    let Some(copy) = place.copy else {
+        return out.raw("null");
+    };
+    out.word(match copy.kind {
+        CopyKind::Retransmission => "retransmission",
+        CopyKind::CapturedTwice => "captured-twice",
+    });
+    next!(out, "of");
+    out.number(number(copy.of));
+}
+
+/// What it was wrapped in, and what people wrote about it.
+fn around(view: CallView<'_>, no: MessageNo, seen: &Seen, out: &mut Writer<'_>) {
+    if let Some(wrapping) = view.analysis.wrapping(seen) {
+        next!(out, "inside");
+        out.string(wrapping);
+    }
+    if view.analysis.remarks.comments.is_empty() {
+        return;
+    }
+    let mut comments = view.comments(no).peekable();
+    if comments.peek().is_some() {
+        next!(out, "comments");
+        out.row(comments, Writer::string);
+    }
+}

@@ -1,0 +1,238 @@
+//! How values are written as JSON: strings with what needs an escape in them, numbers, times.
+
+use super::json_layout::Writer;
+use super::json_metrics::millis;
+use super::{escape, time, words};
+use crate::base::{Endpoint, Idx, Timestamp};
+use crate::call::Participant;
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::time::Duration;
+
+impl Writer<'_> {
+    #[inline]
+    pub(super) fn raw(&mut self, text: &str) {
+        self.text().extend_from_slice(text.as_bytes());
+    }
+
+    /// A string of ours: nothing in it needs an escape.
+    #[inline]
+    pub(super) fn word(&mut self, word: &'static str) {
+        self.text().push(b'"');
+        self.raw(word);
+        self.text().push(b'"');
+    }
+
+    /// A string.
+    pub(super) fn string(&mut self, value: &str) {
+        self.text().push(b'"');
+        self.fragment(value);
+        self.text().push(b'"');
+    }
+
+    /// A string out of a message; bytes that are no UTF-8 become U+FFFD.
+    pub(super) fn bytes(&mut self, value: &[u8]) {
+        if !is_plain(value) {
+            return self.string(&words::text(value));
+        }
+        let text = self.text();
+        text.reserve(value.len() + 2);
+        text.push(b'"');
+        text.extend_from_slice(value);
+        text.push(b'"');
+    }
+
+    /// What `value` displays, as a string.
+    pub(super) fn displayed<T: fmt::Display + ?Sized>(&mut self, value: &T) {
+        struct Fragments<'a, 'o>(&'a mut Writer<'o>);
+        impl fmt::Write for Fragments<'_, '_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0.fragment(text);
+                Ok(())
+            }
+        }
+        self.text().push(b'"');
+        // Only a value that refuses to be displayed fails here: what it said until then stands.
+        let _ = write!(Fragments(self), "{value}");
+        self.text().push(b'"');
+    }
+
+    pub(super) fn number(&mut self, number: impl itoa::Integer) {
+        self.raw(itoa::Buffer::new().format(number));
+    }
+
+    pub(super) fn bool(&mut self, value: bool) {
+        self.raw(if value { "true" } else { "false" });
+    }
+
+    /// A time as [`time::rfc3339`] tells it.
+    pub(super) fn time(&mut self, time: Timestamp) {
+        let text = self.text();
+        text.push(b'"');
+        text.extend_from_slice(time::rfc3339(time).as_bytes());
+        text.push(b'"');
+    }
+
+    /// "p1" for the first participant.
+    pub(super) fn who(&mut self, who: Idx<Participant>) {
+        const USUAL: [&[u8; 4]; 9] =
+            [b"\"p1\"", b"\"p2\"", b"\"p3\"", b"\"p4\"", b"\"p5\"", b"\"p6\"", b"\"p7\"", b"\"p8\"", b"\"p9\""];
+        match USUAL.get(who.at()) {
+            Some(name) => self.text().extend_from_slice(*name),
+            None => {
+                self.raw("\"p");
+                self.number(who.at() + 1);
+                self.raw("\"");
+            }
+        }
+    }
+
+    pub(super) fn address(&mut self, address: Endpoint) {
+        self.bytes(address.text().as_str().as_bytes());
+    }
+
+    /// Milliseconds with up to three decimals.
+    pub(super) fn millis(&mut self, duration: Duration) {
+        /// Numbers of so many microseconds have 15 digits, all of which a double tells.
+        const EXACT: u128 = 1_000_000_000_000_000;
+        let micros = match duration.as_micros() {
+            micros @ ..EXACT => micros as u64,
+            _ => return drop(write!(self.text(), "{:?}", millis(duration))),
+        };
+        self.number(micros / 1000);
+        let digit = |unit: u64| b'0' + (micros / unit % 10) as u8;
+        let decimals = [b'.', digit(100), digit(10), digit(1)];
+        let end = match micros {
+            _ if micros.is_multiple_of(100) => 2,
+            _ if micros.is_multiple_of(10) => 3,
+            _ => 4,
+        };
+        self.text().extend_from_slice(&decimals[..end]);
+    }
+
+    /// A value that may be missing.
+    #[inline]
+    pub(super) fn maybe<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
+        match value {
+            Some(value) => write(self, value),
+            None => self.raw("null"),
+        }
+    }
+
+    /// A list of what is no object and no list: it stays on its line.
+    pub(super) fn row<T>(&mut self, values: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
+        self.text().push(b'[');
+        for (at, value) in values.into_iter().enumerate() {
+            self.separate(at == 0);
+            write(self, value);
+        }
+        self.text().push(b']');
+    }
+
+    /// Part of a string. Characters that steer terminals or change the direction of text become `\u` escapes: the same
+    /// string to every JSON reader, harmless when the document is looked at.
+    pub(super) fn fragment(&mut self, value: &str) {
+        if is_plain(value.as_bytes()) {
+            return self.raw(value);
+        }
+        let mut rest = value;
+        while !rest.is_empty() {
+            // Plain bytes are ASCII: a character begins behind them.
+            let (plain, special) = rest.split_at(plain_len(rest.as_bytes()));
+            self.raw(plain);
+            let mut chars = special.chars();
+            match chars.next() {
+                Some(c) if needs_escape(c) => self.escape(c),
+                Some(c) => self.raw(c.encode_utf8(&mut [0; 4])),
+                None => {}
+            }
+            rest = chars.as_str();
+        }
+    }
+
+    fn escape(&mut self, c: char) {
+        let short = match c {
+            '"' => "\\\"",
+            '\\' => "\\\\",
+            '\u{8}' => "\\b",
+            '\u{c}' => "\\f",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let digit = |shift: u16| b"0123456789abcdef"[usize::from(*unit >> shift & 15)];
+                    self.text().extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+                }
+                return;
+            }
+        };
+        self.raw(short);
+    }
+}
+
+/// Whether all of it is visible ASCII that needs no escape. By blocks, the last of which overlaps the one before, and
+/// without a branch for each byte.
+fn is_plain(text: &[u8]) -> bool {
+    if let Some(last) = text.last_chunk::<16>() {
+        return text.as_chunks::<16>().0.iter().all(is_plain_block) && is_plain_block(last);
+    }
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => is_plain_block(first) && is_plain_block(last),
+        _ => !text.iter().copied().any(is_special),
+    }
+}
+
+/// How many bytes at the beginning are visible ASCII that needs no escape.
+fn plain_len(text: &[u8]) -> usize {
+    let plain = text.as_chunks::<16>().0.iter().take_while(|block| is_plain_block(block)).count() * 16;
+    let rest = text.get(plain..).unwrap_or_default();
+    plain + rest.iter().copied().position(is_special).unwrap_or(rest.len())
+}
+
+fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
+    !block.iter().fold(false, |any, byte| any | is_special(*byte))
+}
+
+/// Whether a byte may be (part of) something that needs an escape.
+fn is_special(byte: u8) -> bool {
+    byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\'
+}
+
+fn needs_escape(c: char) -> bool {
+    matches!(c, '"' | '\\') || !escape::is_harmless(c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn told(write: impl FnOnce(&mut Writer<'_>)) -> String {
+        let mut out = Vec::new();
+        let mut writer = Writer::lines(&mut out);
+        write(&mut writer);
+        writer.finish().unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn participants_are_numbered_from_one() {
+        let who = |at| told(|out| out.who(Idx::new(at)));
+        assert_eq!([who(0), who(8), who(9), who(4096)], ["\"p1\"", "\"p9\"", "\"p10\"", "\"p4097\""]);
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_are_told_as_the_text_that_they_are(bytes in proptest::collection::vec(any::<u8>(), 0..40), text in "[ -~é]{0,40}") {
+            prop_assert_eq!(told(|out| out.bytes(&bytes)), told(|out| out.string(&String::from_utf8_lossy(&bytes))));
+            prop_assert_eq!(told(|out| out.bytes(text.as_bytes())), told(|out| out.string(&text)));
+        }
+
+        #[test]
+        fn milliseconds_are_told_as_the_number_that_they_are(nanos in 0..=i64::MAX as u64, shift in 0..64_u32) {
+            let duration = Duration::from_nanos(nanos >> shift);
+            prop_assert_eq!(told(|out| out.millis(duration)), serde_json::to_string(&millis(duration)).unwrap());
+        }
+    }
+}
