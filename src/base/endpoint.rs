@@ -53,13 +53,9 @@ impl EndpointText {
     }
 
     fn octet(&mut self, octet: u8) {
-        if octet >= 100 {
-            self.push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            self.push(b'0' + octet / 10 % 10);
-        }
-        self.push(b'0' + octet % 10);
+        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
+        let first = if octet >= 100 { 0 } else { 2 - usize::from(octet >= 10) };
+        digits[first..].iter().for_each(|digit| self.push(*digit));
     }
 
     fn push(&mut self, byte: u8) {

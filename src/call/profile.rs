@@ -47,28 +47,64 @@ pub enum Clause<'a> {
     JoinsLegs,
 }
 
-impl fmt::Display for Clause<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In pieces: there are several of these in each call, and `write!` costs as much again.
-        let mut all = |pieces: &[&str]| pieces.iter().try_for_each(|piece| f.write_str(piece));
+/// A part of a clause.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'a> {
+    /// Words of ours: visible ASCII without quotes.
+    Ours(&'static str),
+    /// What a message said, whatever that is.
+    Theirs(&'a str),
+}
+
+impl Clause<'_> {
+    /// Tells the clause piece by piece: there are several in each call, and formatting costs as much again.
+    pub fn tell(&self, mut piece: impl FnMut(Piece<'_>)) {
+        use Piece::{Ours, Theirs};
         match self {
             Self::IsAt(addresses) => {
                 for (at, address) in addresses.iter().take(ADDRESSES).enumerate() {
-                    all(&[if at == 0 { "is at " } else { " and " }, address.text().as_str()])?;
+                    piece(Ours(if at == 0 { "is at " } else { " and " }));
+                    piece(Theirs(address.text().as_str()));
                 }
-                let more = addresses.len().saturating_sub(ADDRESSES);
-                if more > 0 { write!(f, " and {more} more") } else { Ok(()) }
+                if let more @ 1.. = addresses.len().saturating_sub(ADDRESSES) {
+                    piece(Theirs(&format!(" and {more} more")));
+                }
             }
-            Self::PassedOn(method) => all(&["passed on ", method]),
-            Self::RecordsRoute(true) => all(&["put itself on the route (Record-Route)"]),
-            Self::RecordsRoute(false) => all(&["did not Record-Route"]),
-            Self::Sent { method, via } => all(&["sent ", method, " of its own, Via ", via]),
+            Self::PassedOn(method) => {
+                piece(Ours("passed on "));
+                piece(Theirs(method));
+            }
+            Self::RecordsRoute(true) => piece(Ours("put itself on the route (Record-Route)")),
+            Self::RecordsRoute(false) => piece(Ours("did not Record-Route")),
+            Self::Sent { method, via } => {
+                piece(Ours("sent "));
+                piece(Theirs(method));
+                piece(Ours(" of its own, Via "));
+                piece(Theirs(via));
+            }
             Self::Answered { method, status } => {
-                all(&["answered ", method, " with ", itoa::Buffer::new().format(*status)])
+                piece(Ours("answered "));
+                piece(Theirs(method));
+                piece(Ours(" with "));
+                piece(Theirs(itoa::Buffer::new().format(*status)));
             }
-            Self::Contact(uri) => all(&["Contact ", uri]),
-            Self::JoinsLegs => all(&["ended one leg and opened another"]),
+            Self::Contact(uri) => {
+                piece(Ours("Contact "));
+                piece(Theirs(uri));
+            }
+            Self::JoinsLegs => piece(Ours("ended one leg and opened another")),
         }
+    }
+}
+
+impl fmt::Display for Clause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = Ok(());
+        self.tell(|piece| {
+            let (Piece::Ours(words) | Piece::Theirs(words)) = piece;
+            written = written.and_then(|()| f.write_str(words));
+        });
+        written
     }
 }
 

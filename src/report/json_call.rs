@@ -1,14 +1,15 @@
 //! A call as JSON: what is in all of them field by field, what is rare (legs, related calls) as views through serde.
 
-use super::json::{Who, number};
+use super::json::number;
 use super::json_flow::write_reference;
 use super::json_layout::{Writer, first, next};
 use super::json_message::write_message;
 use super::json_metrics::write_timings;
 use super::{Report, words};
 use crate::analysis::{CallView, Timings};
-use crate::base::Idx;
-use crate::call::{Forwarded, Leg, Participant, Profile, Related, Tie, forwarded, profiles};
+use crate::base::{EndpointText, Idx};
+use crate::call::{Clause, Forwarded, Leg, Participant, Piece, Profile, Related, Tie, forwarded, profiles};
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io;
@@ -67,7 +68,10 @@ pub(super) fn write_call(report: &Report<'_>, call: usize, told: Told<'_>, out: 
     out.name(false, "related");
     out.each(&call.related, |out, related| out.value(&related_view(related, told.number)))?;
     out.name(false, "forwarded");
-    out.each(&forwarded(call, |no| view.seen(no).time), |out, one| out.value(&forwarded_view(one)))?;
+    out.each(&forwarded(call, |no| view.seen(no).time), |out, one| {
+        write_forwarded(out, one);
+        Ok(())
+    })?;
     out.end(b'}');
     Ok(())
 }
@@ -99,18 +103,19 @@ fn write_participant(
     out: &mut Writer<'_>,
 ) {
     let Participant { addresses, role } = participant;
+    let told: SmallVec<[EndpointText; 1]> = addresses.iter().map(|address| address.text()).collect();
     out.begin_object();
     first!(out, "id");
     out.who(who);
     next!(out, "label");
     // Its name, else its first address.
-    match (addresses.iter().find_map(|address| view.analysis.names.label(*address)), addresses.first()) {
+    match (addresses.iter().find_map(|address| view.analysis.names.label(*address)), told.first()) {
         (Some(name), _) => out.string(name),
-        (None, Some(address)) => out.address(*address),
+        (None, Some(address)) => out.address(address),
         (None, None) => out.string(""),
     }
     next!(out, "addresses");
-    out.row(addresses, |out, address| out.address(*address));
+    out.row(&told, Writer::address);
     next!(out, "role");
     out.word(role.name());
     next!(out, "user_agent");
@@ -118,8 +123,17 @@ fn write_participant(
     next!(out, "records_route");
     out.maybe(profile.records_route, Writer::bool);
     next!(out, "evidence");
-    out.row(&profile.evidence, Writer::displayed);
+    out.row(&profile.evidence, write_clause);
     out.end(b'}');
+}
+
+fn write_clause(out: &mut Writer<'_>, clause: &Clause<'_>) {
+    out.raw("\"");
+    clause.tell(|piece| match piece {
+        Piece::Ours(words) => out.raw(words),
+        Piece::Theirs(words) => out.fragment(words),
+    });
+    out.raw("\"");
 }
 
 /// One leg of a call that has several.
@@ -168,19 +182,15 @@ fn related_view(related: &Related, number: &dyn Fn(usize) -> usize) -> RelatedVi
 }
 
 /// A message on two hops.
-#[derive(serde::Serialize)]
-struct ForwardedView {
-    by: Who,
-    received: usize,
-    sent: usize,
-    delay: f64,
-}
-
-fn forwarded_view(one: &Forwarded) -> ForwardedView {
-    ForwardedView {
-        by: Who(one.by),
-        received: number(one.received),
-        sent: number(one.sent),
-        delay: one.delay as f64 / 1e9,
-    }
+fn write_forwarded(out: &mut Writer<'_>, one: &Forwarded) {
+    out.begin_object();
+    first!(out, "by");
+    out.who(one.by);
+    next!(out, "received");
+    out.number(number(one.received));
+    next!(out, "sent");
+    out.number(number(one.sent));
+    next!(out, "delay");
+    out.float(one.delay as f64 / 1e9);
+    out.end(b'}');
 }

@@ -21,10 +21,17 @@ macro_rules! first {
     };
 }
 
-/// The name of another field of an object that stands on one line, with what stands around it: one constant.
+/// The name of another field of an object that stands on one line, with what stands around it, and before it those fields
+/// whose values are known: one constant.
 macro_rules! next {
     ($writer:expr, $name:literal) => {
-        $writer.either(concat!(", \"", $name, "\": "), concat!(",\"", $name, "\":"))
+        next!($writer, [] $name)
+    };
+    ($writer:expr, [$($before:literal: $value:literal),*] $name:literal) => {
+        $writer.either(
+            concat!($(", \"", $before, "\": ", $value,)* ", \"", $name, "\": "),
+            concat!($(",\"", $before, "\":", $value,)* ",\"", $name, "\":"),
+        )
     };
 }
 pub(super) use {first, next};
@@ -313,7 +320,26 @@ impl<'o> Writer<'o> {
                 self.raw(name);
                 self.raw("\":");
             }
+            Between::Line if !first => {
+                self.next_line();
+                self.raw(name);
+                self.raw("\": ");
+            }
             _ => self.rare_name(first, name),
+        }
+    }
+
+    /// What stands before the name of another field that begins a line.
+    fn next_line(&mut self) {
+        match self.layout.open.len() {
+            1 => self.raw(",\n \""),
+            2 => self.raw(",\n  \""),
+            3 => self.raw(",\n   \""),
+            depth => {
+                self.text.push(b',');
+                new_line(&mut self.text, depth);
+                self.text.push(b'"');
+            }
         }
     }
 
@@ -355,10 +381,11 @@ impl<'o> Writer<'o> {
 }
 
 fn new_line(text: &mut Vec<u8>, depth: usize) {
-    const USUAL: &[u8] = b"\n       ";
-    let indent = USUAL.get(..=depth).unwrap_or(USUAL);
-    text.extend_from_slice(indent);
-    text.resize(text.len() + depth + 1 - indent.len(), b' ');
+    const USUAL: &[u8; 8] = b"\n       ";
+    let end = text.len() + 1 + depth;
+    // One copy of a fixed length is cheaper than one of the length that is needed.
+    text.extend_from_slice(USUAL);
+    text.resize(end, b' ');
 }
 
 /// Cuts a list into tasks.

@@ -26,8 +26,7 @@ pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: Me
     next!(out, "transport");
     out.word(seen.connection.transport.name());
     said(&seen.message, out);
-    copy(place, out);
-    next!(out, "step");
+    copy_and_step(place, out);
     let step = flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten());
     out.maybe(step, Writer::string);
     around(view, no, seen, out);
@@ -42,17 +41,19 @@ pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: Me
 
 /// What the message itself says.
 fn said(message: &Message, out: &mut Writer<'_>) {
-    next!(out, "kind");
-    out.word(if message.is_request() { "request" } else { "response" });
-    next!(out, "method");
-    out.raw("\"");
-    method(message, out);
-    out.raw("\"");
-    next!(out, "status");
-    out.maybe(message.status(), Writer::number);
-    next!(out, "reason");
-    out.maybe((!message.is_request()).then(|| message.reason()), Writer::bytes);
-    next!(out, "cseq");
+    if message.is_request() {
+        next!(out, ["kind": "\"request\""] "method");
+        quoted_method(message, out);
+        next!(out, ["status": "null", "reason": "null"] "cseq");
+    } else {
+        next!(out, ["kind": "\"response\""] "method");
+        quoted_method(message, out);
+        next!(out, "status");
+        out.maybe(message.status(), Writer::number);
+        next!(out, "reason");
+        out.bytes(message.reason());
+        next!(out, "cseq");
+    }
     out.maybe(message.cseq_number(), |out, number| {
         out.raw("\"");
         out.number(number);
@@ -64,6 +65,12 @@ fn said(message: &Message, out: &mut Writer<'_>) {
     out.bytes(message.call_id());
 }
 
+fn quoted_method(message: &Message, out: &mut Writer<'_>) {
+    out.raw("\"");
+    method(message, out);
+    out.raw("\"");
+}
+
 /// Part of a string: the names of known methods need no escape.
 fn method(message: &Message, out: &mut Writer<'_>) {
     match message.method() {
@@ -72,18 +79,19 @@ fn method(message: &Message, out: &mut Writer<'_>) {
     }
 }
 
-/// What it repeats.
-fn copy(place: &CallMessage, out: &mut Writer<'_>) {
-    next!(out, "copy");
+/// What it repeats, and the name of the field behind that.
+fn copy_and_step(place: &CallMessage, out: &mut Writer<'_>) {
     let Some(copy) = place.copy else {
-        return out.raw("null");
+        return next!(out, ["copy": "null"] "step");
     };
+    next!(out, "copy");
     out.word(match copy.kind {
         CopyKind::Retransmission => "retransmission",
         CopyKind::CapturedTwice => "captured-twice",
     });
     next!(out, "of");
     out.number(number(copy.of));
+    next!(out, "step");
 }
 
 /// What it was wrapped in, and what people wrote about it.

@@ -3,10 +3,10 @@
 use super::json_layout::Writer;
 use super::json_metrics::millis;
 use super::{escape, time, words};
-use crate::base::{Endpoint, Idx, Timestamp};
+use crate::base::{EndpointText, Idx, Timestamp};
 use crate::call::Participant;
+use serde_json::ser::{CompactFormatter, Formatter as _};
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::time::Duration;
 
 impl Writer<'_> {
@@ -87,8 +87,17 @@ impl Writer<'_> {
         }
     }
 
-    pub(super) fn address(&mut self, address: Endpoint) {
-        self.bytes(address.text().as_str().as_bytes());
+    /// An address: digits, dots, colons and brackets need no escape.
+    pub(super) fn address(&mut self, address: &EndpointText) {
+        self.text().push(b'"');
+        self.raw(address.as_str());
+        self.text().push(b'"');
+    }
+
+    /// A number that is finite.
+    pub(super) fn float(&mut self, number: f64) {
+        // Memory takes all that is written.
+        drop(CompactFormatter.write_f64(self.text(), number));
     }
 
     /// Milliseconds with up to three decimals.
@@ -97,7 +106,7 @@ impl Writer<'_> {
         const EXACT: u128 = 1_000_000_000_000_000;
         let micros = match duration.as_micros() {
             micros @ ..EXACT => micros as u64,
-            _ => return drop(write!(self.text(), "{:?}", millis(duration))),
+            _ => return self.float(millis(duration)),
         };
         self.number(micros / 1000);
         let digit = |unit: u64| b'0' + (micros / unit % 10) as u8;
@@ -142,7 +151,7 @@ impl Writer<'_> {
             self.raw(plain);
             let mut chars = special.chars();
             match chars.next() {
-                Some(c) if needs_escape(c) => self.escape(c),
+                Some(c) if c.is_ascii() || !escape::is_harmless(c) => self.escape(c),
                 Some(c) => self.raw(c.encode_utf8(&mut [0; 4])),
                 None => {}
             }
@@ -171,16 +180,28 @@ impl Writer<'_> {
     }
 }
 
-/// Whether all of it is visible ASCII that needs no escape. By blocks, the last of which overlaps the one before, and
-/// without a branch for each byte.
+/// Whether all of it is visible ASCII that needs no escape. By blocks, without a branch for each byte; the last word overlaps
+/// what stands before it.
 fn is_plain(text: &[u8]) -> bool {
-    if let Some(last) = text.last_chunk::<16>() {
-        return text.as_chunks::<16>().0.iter().all(is_plain_block) && is_plain_block(last);
-    }
-    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(first), Some(last)) => is_plain_block(first) && is_plain_block(last),
-        _ => !text.iter().copied().any(is_special),
-    }
+    let (blocks, rest) = text.as_chunks::<16>();
+    blocks.iter().all(is_plain_block)
+        && match (rest.first_chunk(), text.last_chunk()) {
+            (Some(first), Some(last)) => is_plain_word(*first) && is_plain_word(*last),
+            (None, Some(last)) => rest.is_empty() || is_plain_word(*last),
+            _ => !text.iter().copied().any(is_special),
+        }
+}
+
+/// As [`is_special`], for eight bytes at once: a subtraction that borrows shows in the high bit of a byte.
+fn is_plain_word(bytes: [u8; 8]) -> bool {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    let word = u64::from_le_bytes(bytes);
+    let is_zero = |bytes: u64| bytes.wrapping_sub(ONES);
+    let control = word.wrapping_sub(ONES * 0x20);
+    let quote = is_zero(word ^ (ONES * 0x22));
+    let backslash = is_zero(word ^ (ONES * 0x5c));
+    let delete = is_zero(word ^ (ONES * 0x7f));
+    (word | control | quote | backslash | delete) & (ONES * 0x80) == 0
 }
 
 /// How many bytes at the beginning are visible ASCII that needs no escape.
@@ -197,10 +218,6 @@ fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
 /// Whether a byte may be (part of) something that needs an escape.
 fn is_special(byte: u8) -> bool {
     byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\'
-}
-
-fn needs_escape(c: char) -> bool {
-    matches!(c, '"' | '\\') || !escape::is_harmless(c)
 }
 
 #[cfg(test)]
@@ -223,6 +240,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn one_special_byte_among_plain_ones_is_found(text in "[ !#-\\[\\]-~]{0,40}", byte: u8, at: proptest::sample::Index) {
+            let mut bytes = text.into_bytes();
+            prop_assert!(is_plain(&bytes));
+            let at = at.index(bytes.len() + 1);
+            bytes.insert(at, byte);
+            prop_assert_eq!(is_plain(&bytes), !is_special(byte));
+            prop_assert_eq!(plain_len(&bytes), if is_special(byte) { at } else { bytes.len() });
+        }
+
         #[test]
         fn bytes_are_told_as_the_text_that_they_are(bytes in proptest::collection::vec(any::<u8>(), 0..40), text in "[ -~é]{0,40}") {
             prop_assert_eq!(told(|out| out.bytes(&bytes)), told(|out| out.string(&String::from_utf8_lossy(&bytes))));
