@@ -18,10 +18,9 @@ impl Endpoint {
         let mut text = EndpointText { bytes: [0; LONGEST], length: 0 };
         match self.ip {
             IpAddr::V4(ip) => {
-                for (octet, after) in ip.octets().into_iter().zip(*b"...:") {
-                    text.octet(octet);
-                    text.push(after);
-                }
+                ip.octets().into_iter().for_each(|octet| text.octet(octet));
+                text.length -= 1;
+                text.push(b':');
                 itoa::Buffer::new().format(self.port).bytes().for_each(|digit| text.push(digit));
             }
             IpAddr::V6(ip) => drop(fmt::Write::write_fmt(&mut text, format_args!("[{ip}]:{}", self.port))),
@@ -46,16 +45,40 @@ pub struct EndpointText {
 /// Eight groups of four digits with seven colons, or six groups and an IPv4 address; brackets, colon and port.
 const LONGEST: usize = 56;
 
+/// Each number of an IPv4 address with a point behind it, and how long that is.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut octets = [([0; 4], 0); 256];
+    let mut number = 0;
+    while number < octets.len() {
+        let [a, b, c] = [b'0' + (number / 100) as u8, b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8];
+        octets[number] = match number {
+            0..10 => ([c, b'.', 0, 0], 2),
+            10..100 => ([b, c, b'.', 0], 3),
+            _ => ([a, b, c, b'.'], 4),
+        };
+        number += 1;
+    }
+    octets
+};
+
 impl EndpointText {
     /// The text.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.bytes.get(..self.length).unwrap_or_default()).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
+    /// The text, all of it ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// A number with a point behind it.
     fn octet(&mut self, octet: u8) {
-        let digits = [octet / 100, octet / 10 % 10, octet % 10].map(|digit| b'0' + digit);
-        let first = if octet >= 100 { 0 } else { 2 - usize::from(octet >= 10) };
-        digits[first..].iter().for_each(|digit| self.push(*digit));
+        let (digits, length) = OCTETS[usize::from(octet)];
+        if let Some(room) = self.bytes.get_mut(self.length..self.length + digits.len()) {
+            room.copy_from_slice(&digits);
+            self.length += length;
+        }
     }
 
     fn push(&mut self, byte: u8) {

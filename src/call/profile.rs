@@ -11,7 +11,7 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Profile<'a> {
     /// User-Agent of its own requests, or Server of its own responses.
-    pub user_agent: Option<Cow<'a, str>>,
+    pub user_agent: Option<Said<'a>>,
     /// Of a proxy: whether it puts itself on the route of the dialog (RFC 3261 16.6 item 4).
     pub records_route: Option<bool>,
     /// What it was seen to do and to say of itself.
@@ -32,7 +32,7 @@ pub enum Clause<'a> {
         /// Of this method.
         method: Cow<'a, str>,
         /// `sent-by` of its Via.
-        via: Cow<'a, str>,
+        via: Said<'a>,
     },
     /// It answered by itself.
     Answered {
@@ -42,18 +42,48 @@ pub enum Clause<'a> {
         status: u16,
     },
     /// The URI where it wants to be reached.
-    Contact(Cow<'a, str>),
+    Contact(Said<'a>),
     /// It is between two legs.
     JoinsLegs,
 }
+
+/// The beginning of what a header of a message says.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a>(&'a [u8]);
+
+impl<'a> Said<'a> {
+    /// As much of `value` as is kept.
+    fn of(value: &'a [u8]) -> Self {
+        Self(value.get(..KEPT).unwrap_or(value))
+    }
+
+    /// As it was sent.
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// As it is told; bytes that are no UTF-8 become U+FFFD.
+    pub fn text(self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.0)
+    }
+}
+
+/// Equal is what is told the same.
+impl PartialEq for Said<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || (!self.0.is_ascii() && self.text() == other.text())
+    }
+}
+
+impl Eq for Said<'_> {}
 
 /// A part of a clause.
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'a> {
     /// Words of ours: visible ASCII without quotes.
     Ours(&'static str),
-    /// What a message said, whatever that is.
-    Theirs(&'a str),
+    /// What a message said, whatever that is; bytes that are no UTF-8 are told as U+FFFD.
+    Theirs(&'a [u8]),
 }
 
 impl Clause<'_> {
@@ -64,33 +94,33 @@ impl Clause<'_> {
             Self::IsAt(addresses) => {
                 for (at, address) in addresses.iter().take(ADDRESSES).enumerate() {
                     piece(Ours(if at == 0 { "is at " } else { " and " }));
-                    piece(Theirs(address.text().as_str()));
+                    piece(Theirs(address.text().as_bytes()));
                 }
                 if let more @ 1.. = addresses.len().saturating_sub(ADDRESSES) {
-                    piece(Theirs(&format!(" and {more} more")));
+                    piece(Theirs(format!(" and {more} more").as_bytes()));
                 }
             }
             Self::PassedOn(method) => {
                 piece(Ours("passed on "));
-                piece(Theirs(method));
+                piece(Theirs(method.as_bytes()));
             }
             Self::RecordsRoute(true) => piece(Ours("put itself on the route (Record-Route)")),
             Self::RecordsRoute(false) => piece(Ours("did not Record-Route")),
             Self::Sent { method, via } => {
                 piece(Ours("sent "));
-                piece(Theirs(method));
+                piece(Theirs(method.as_bytes()));
                 piece(Ours(" of its own, Via "));
-                piece(Theirs(via));
+                piece(Theirs(via.bytes()));
             }
             Self::Answered { method, status } => {
                 piece(Ours("answered "));
-                piece(Theirs(method));
+                piece(Theirs(method.as_bytes()));
                 piece(Ours(" with "));
-                piece(Theirs(itoa::Buffer::new().format(*status)));
+                piece(Theirs(itoa::Buffer::new().format(*status).as_bytes()));
             }
             Self::Contact(uri) => {
                 piece(Ours("Contact "));
-                piece(Theirs(uri));
+                piece(Theirs(uri.bytes()));
             }
             Self::JoinsLegs => piece(Ours("ended one leg and opened another")),
         }
@@ -101,8 +131,11 @@ impl fmt::Display for Clause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut written = Ok(());
         self.tell(|piece| {
-            let (Piece::Ours(words) | Piece::Theirs(words)) = piece;
-            written = written.and_then(|()| f.write_str(words));
+            let words = match piece {
+                Piece::Ours(words) => Cow::Borrowed(words),
+                Piece::Theirs(words) => String::from_utf8_lossy(words),
+            };
+            written = written.and_then(|()| f.write_str(&words));
         });
         written
     }
@@ -177,7 +210,7 @@ impl<'a> Profiler<'a> {
         if message.via_count() > 1 || matches!(transaction.method, Method::Ack | Method::Cancel) {
             return;
         }
-        self.say(by, Clause::Sent { method, via: kept(message.sent_by()) });
+        self.say(by, Clause::Sent { method, via: Said::of(message.sent_by()) });
         self.software(by, message, HeaderName::UserAgent);
         self.contact(by, message);
     }
@@ -211,7 +244,7 @@ impl<'a> Profiler<'a> {
     fn software(&mut self, who: Idx<Participant>, message: &'a Message, header: HeaderName) {
         let known = &mut self.profiles[who.at()].user_agent;
         if known.is_none() {
-            *known = message.header(header).filter(|value| !value.is_empty()).map(kept);
+            *known = message.header(header).filter(|value| !value.is_empty()).map(Said::of);
         }
     }
 
@@ -221,7 +254,7 @@ impl<'a> Profiler<'a> {
             return;
         }
         if let Some(contact) = message.contacts().next() {
-            self.say(who, Clause::Contact(kept(contact.uri)));
+            self.say(who, Clause::Contact(Said::of(contact.uri)));
         }
     }
 
@@ -241,8 +274,28 @@ fn is_initial_invite(message: &Message) -> bool {
     message.method() == Method::Invite && message.to_tag().is_empty()
 }
 
-/// As much of a value as is kept; bytes that are no UTF-8 become U+FFFD.
-fn kept(value: &[u8]) -> Cow<'_, str> {
-    let value = value.get(..KEPT).unwrap_or(value);
-    std::str::from_utf8(value).map_or_else(|_| String::from_utf8_lossy(value), Cow::Borrowed)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_is_what_is_told_the_same() {
+        assert_eq!(Said::of(b"sip:\xff"), Said::of(b"sip:\xfe"));
+        assert_ne!(Said::of(b"sip:a"), Said::of(b"sip:b"));
+        assert_ne!(Said::of(b"sip:a"), Said::of(b"sip:\xff"));
+        assert_eq!(Said::of(&[b'a'; KEPT + 1]), Said::of(&[b'a'; KEPT]));
+    }
+
+    #[test]
+    fn clauses_are_short_sentences() {
+        let address = |port| Endpoint { ip: std::net::Ipv4Addr::LOCALHOST.into(), port };
+        let many = [1, 2, 3, 4, 5, 6].map(address);
+        let told = |count: usize| Clause::IsAt(&many[..count]).to_string();
+        assert_eq!(told(2), "is at 127.0.0.1:1 and 127.0.0.1:2");
+        assert_eq!(told(6), "is at 127.0.0.1:1 and 127.0.0.1:2 and 127.0.0.1:3 and 127.0.0.1:4 and 2 more");
+        let method = Cow::Borrowed("INVITE");
+        let sent = Clause::Sent { method: method.clone(), via: Said::of(b"192.0.2.1\xff") };
+        assert_eq!(sent.to_string(), "sent INVITE of its own, Via 192.0.2.1\u{fffd}");
+        assert_eq!(Clause::Answered { method, status: 486 }.to_string(), "answered INVITE with 486");
+    }
 }

@@ -2,18 +2,15 @@
 
 use super::json_call::{self, Told};
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
+use super::json_finding::write_finding;
 use super::json_layout::Writer;
 use super::json_metrics::MetricsView;
-use super::{Counts, Fingerprint, Format, Report, Style, time, words};
+use super::{Counts, Format, Report, Style, time};
 use crate::analysis::{Analysis, Metrics};
-use crate::base::{Idx, Timestamp};
-use crate::call::Participant;
+use crate::base::Timestamp;
 use crate::capture::CaptureInfo;
-use crate::rules::{Finding, MissingMessage};
 use crate::session::MessageNo;
 use serde::ser::{Serialize, Serializer};
-use std::borrow::Cow;
-use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Raised only when a field changes its meaning or goes; new fields do not raise it.
@@ -62,7 +59,7 @@ impl Format for Ndjson {
                 lines.end_line()
             },
         )?;
-        lines.items(&told(report), |_| FINDING, |_, at, lines| lines.line("finding", &finding_view(report, *at)))?;
+        lines.items(&told(report), |_| FINDING, |_, at, lines| tell_finding(report, *at, &|call| call, lines))?;
         let (counts, input) = (counts_view(report), input_view(report.analysis));
         lines.line("summary", &Summary { version: VERSION, tool: TOOL, counts, input })?;
         lines.finish()
@@ -92,14 +89,20 @@ pub fn write_findings(
     number: impl Fn(usize) -> usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    if findings.is_empty() {
-        return Ok(());
-    }
-    findings.iter().try_for_each(|at| {
-        let mut told = finding_view(report, *at);
-        told.call = told.call.map(|call| number(call - 1) + 1);
-        write_line("finding", &told, out)
-    })
+    let mut lines = Writer::lines(out);
+    findings.iter().try_for_each(|at| tell_finding(report, *at, &number, &mut lines))?;
+    lines.finish()
+}
+
+fn tell_finding(
+    report: &Report<'_>,
+    at: usize,
+    number: &dyn Fn(usize) -> usize,
+    lines: &mut Writer<'_>,
+) -> io::Result<()> {
+    lines.next_kind("finding");
+    write_finding(report, at, number, lines);
+    lines.end_line()
 }
 
 /// The lines that end a watch: what was listened to, and the counts of all of it.
@@ -169,7 +172,15 @@ fn write_whole(report: &Report<'_>, mut document: Writer<'_>) -> io::Result<()> 
     document.field(false, "comments", &comments)?;
     document.field(false, "anomalies", &anomalies)?;
     document.list("calls", &report.calls, |call| weight(report, *call), |call, part| tell_call(report, *call, part))?;
-    document.list("findings", &told(report), |_| FINDING, |at, part| part.value(&finding_view(report, *at)))?;
+    document.list(
+        "findings",
+        &told(report),
+        |_| FINDING,
+        |at, part| {
+            write_finding(report, *at, &|call| call, part);
+            Ok(())
+        },
+    )?;
     document.field(false, "summary", &counts_view(report))?;
     document.end(b'}');
     document.end_line()?;
@@ -203,80 +214,9 @@ impl Serialize for Moment {
     }
 }
 
-/// "p1" for the first participant.
-pub(super) struct Who(pub(super) Idx<Participant>);
-
-impl Serialize for Who {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("p{}", self.0.at() + 1))
-    }
-}
-
 /// Messages are numbered from 1 in reports.
 pub(super) fn number(no: MessageNo) -> usize {
     no.at() + 1
-}
-
-fn displayed<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-#[derive(serde::Serialize)]
-struct FindingView<'a> {
-    rule: &'static str,
-    name: &'static str,
-    severity: &'static str,
-    verdict: &'static str,
-    cause: Option<&'static str>,
-    call: Option<usize>,
-    call_id: Option<Cow<'a, str>>,
-    frames: &'a [u32],
-    messages: Vec<usize>,
-    missing: Option<OwedView<'a>>,
-    summary: &'a str,
-    detail: &'a str,
-    basis: &'static [&'static str],
-    #[serde(serialize_with = "displayed")]
-    fingerprint: Fingerprint,
-    known: bool,
-    ignored: Option<&'a str>,
-}
-
-/// The message that a finding misses.
-#[derive(serde::Serialize)]
-struct OwedView<'a> {
-    what: &'a str,
-    from: Who,
-    to: Who,
-    after: usize,
-}
-
-fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
-    OwedView { what: &missing.what, from: Who(missing.from), to: Who(missing.to), after: number(missing.after) }
-}
-
-fn finding_view<'a>(report: &'a Report<'a>, position: usize) -> FindingView<'a> {
-    let finding: &Finding = &report.all_findings[position];
-    let view = finding.call.map(|call| report.analysis.view(call));
-    let main = finding.messages.first().copied().or(finding.missing.as_ref().map(|missing| missing.after));
-    FindingView {
-        rule: finding.rule.code,
-        name: finding.rule.name,
-        severity: finding.severity.name(),
-        verdict: finding.verdict.name(),
-        cause: finding.cause.map(crate::flow::Cause::name),
-        call: finding.call.map(|call| call + 1),
-        call_id: view.zip(main).map(|(view, no)| words::text(view.sip(no).call_id())),
-        frames: &finding.frames,
-        messages: finding.messages.iter().map(|no| number(*no)).collect(),
-        missing: finding.missing.as_ref().map(owed_view),
-        summary: &finding.summary,
-        detail: &finding.detail,
-        basis: finding.rule.basis,
-        fingerprint: report.prints[position],
-        known: report.reasons[position].is_some(),
-        ignored: finding.ignored.as_deref(),
-    }
 }
 
 #[derive(serde::Serialize)]

@@ -8,7 +8,7 @@ use super::json_metrics::write_timings;
 use super::{Report, words};
 use crate::analysis::{CallView, Timings};
 use crate::base::{EndpointText, Idx};
-use crate::call::{Clause, Forwarded, Leg, Participant, Piece, Profile, Related, Tie, forwarded, profiles};
+use crate::call::{Clause, Forwarded, Leg, Participant, Piece, Profile, Related, Said, Tie, forwarded, profiles};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -119,7 +119,7 @@ fn write_participant(
     next!(out, "role");
     out.word(role.name());
     next!(out, "user_agent");
-    out.maybe(profile.user_agent.as_deref(), Writer::string);
+    out.maybe(profile.user_agent.map(Said::bytes), Writer::bytes);
     next!(out, "records_route");
     out.maybe(profile.records_route, Writer::bool);
     next!(out, "evidence");
@@ -131,7 +131,7 @@ fn write_clause(out: &mut Writer<'_>, clause: &Clause<'_>) {
     out.raw("\"");
     clause.tell(|piece| match piece {
         Piece::Ours(words) => out.raw(words),
-        Piece::Theirs(words) => out.fragment(words),
+        Piece::Theirs(words) => out.part(words),
     });
     out.raw("\"");
 }

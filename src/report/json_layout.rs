@@ -51,8 +51,10 @@ pub(super) struct Writer<'o> {
 struct Layout {
     /// What stands between the fields of the object that is open.
     between: Between,
-    /// The lists and objects that are open; empty in lines.
+    /// The lists and objects that are open, save those of `inline`; empty in lines.
     open: Vec<Container>,
+    /// How many lists and objects are open in the innermost that stays on its line, itself included.
+    inline: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,8 +71,6 @@ enum Between {
 #[derive(Clone, Copy, Debug)]
 struct Container {
     is_array: bool,
-    /// Everything in it stays on its line.
-    is_inline: bool,
     /// Something in it began a new line.
     is_broken: bool,
 }
@@ -81,7 +81,7 @@ impl<'o> Writer<'o> {
         Self {
             text: Vec::new(),
             kind: None,
-            layout: Layout { between: Between::Line, open: Vec::new() },
+            layout: Layout { between: Between::Line, open: Vec::new(), inline: 0 },
             out: Some(out),
         }
     }
@@ -91,7 +91,7 @@ impl<'o> Writer<'o> {
         Self {
             text: Vec::new(),
             kind: None,
-            layout: Layout { between: Between::Comma, open: Vec::new() },
+            layout: Layout { between: Between::Comma, open: Vec::new(), inline: 0 },
             out: Some(out),
         }
     }
@@ -150,7 +150,7 @@ impl<'o> Writer<'o> {
         })?;
         if let Some(last) = self.layout.open.last_mut() {
             // Objects in a list begin lines, also where other threads wrote them.
-            last.is_broken |= !items.is_empty() && !last.is_inline;
+            last.is_broken |= !items.is_empty();
         }
         self.end(b']');
         Ok(())
@@ -236,22 +236,29 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn begin(&mut self, start: u8, is_array: bool) {
-        let Layout { between, open } = &mut self.layout;
-        if *between != Between::Comma {
-            let depth = open.len();
-            let mut is_inline = *between == Between::Space;
-            if !is_inline && !is_array {
-                // An object in a list begins a line.
-                if let Some(list) = open.last_mut().filter(|parent| parent.is_array) {
-                    list.is_broken = true;
-                    new_line(&mut self.text, depth);
-                }
-                is_inline = depth >= OPEN_DEPTH || depth == 1;
-            }
-            open.push(Container { is_array, is_inline, is_broken: false });
-            *between = if is_inline { Between::Space } else { Between::Line };
+        match self.layout.between {
+            Between::Comma => {}
+            Between::Space => self.layout.inline += 1,
+            Between::Line => self.begin_among_lines(is_array),
         }
         self.text.push(start);
+    }
+
+    fn begin_among_lines(&mut self, is_array: bool) {
+        let Layout { between, open, inline } = &mut self.layout;
+        let depth = open.len();
+        if !is_array {
+            // An object in a list begins a line.
+            if let Some(list) = open.last_mut().filter(|parent| parent.is_array) {
+                list.is_broken = true;
+                new_line(&mut self.text, depth);
+            }
+            if depth >= OPEN_DEPTH || depth == 1 {
+                (*between, *inline) = (Between::Space, 1);
+                return;
+            }
+        }
+        open.push(Container { is_array, is_broken: false });
     }
 
     /// Begins an object; whether it has a field already.
@@ -266,12 +273,20 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn end(&mut self, end: u8) {
-        let Layout { between, open } = &mut self.layout;
-        if *between != Between::Comma {
-            if open.pop().is_some_and(|container| container.is_broken) {
-                new_line(&mut self.text, open.len());
+        let Layout { between, open, inline } = &mut self.layout;
+        match between {
+            Between::Comma => {}
+            Between::Space => {
+                *inline -= 1;
+                if *inline == 0 {
+                    *between = Between::Line;
+                }
             }
-            *between = if open.last().is_some_and(|last| last.is_inline) { Between::Space } else { Between::Line };
+            Between::Line => {
+                if open.pop().is_some_and(|container| container.is_broken) {
+                    new_line(&mut self.text, open.len());
+                }
+            }
         }
         self.text.push(end);
     }

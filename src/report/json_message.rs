@@ -9,6 +9,7 @@ use crate::call::CallMessage;
 use crate::flow::FlowMatch;
 use crate::session::{CopyKind, MessageNo, Seen};
 use crate::sip::{Message, Method};
+use std::borrow::Cow;
 
 pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: MessageNo, out: &mut Writer<'_>) {
     let (seen, place) = (view.seen(no), view.call.message(no));
@@ -41,13 +42,14 @@ pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: Me
 
 /// What the message itself says.
 fn said(message: &Message, out: &mut Writer<'_>) {
+    let method = MethodName::of(message);
     if message.is_request() {
         next!(out, ["kind": "\"request\""] "method");
-        quoted_method(message, out);
+        method.write_string(out);
         next!(out, ["status": "null", "reason": "null"] "cseq");
     } else {
         next!(out, ["kind": "\"response\""] "method");
-        quoted_method(message, out);
+        method.write_string(out);
         next!(out, "status");
         out.maybe(message.status(), Writer::number);
         next!(out, "reason");
@@ -58,24 +60,39 @@ fn said(message: &Message, out: &mut Writer<'_>) {
         out.raw("\"");
         out.number(number);
         out.raw(" ");
-        method(message, out);
+        method.write(out);
         out.raw("\"");
     });
     next!(out, "call_id");
     out.bytes(message.call_id());
 }
 
-fn quoted_method(message: &Message, out: &mut Writer<'_>) {
-    out.raw("\"");
-    method(message, out);
-    out.raw("\"");
+/// The name of a method, of which those that are known need no escape.
+enum MethodName<'a> {
+    Known(&'static str),
+    Other(Cow<'a, str>),
 }
 
-/// Part of a string: the names of known methods need no escape.
-fn method(message: &Message, out: &mut Writer<'_>) {
-    match message.method() {
-        Method::Other => out.fragment(&message.method_name()),
-        known => out.raw(known.name()),
+impl MethodName<'_> {
+    fn of(message: &Message) -> MethodName<'_> {
+        match message.method() {
+            Method::Other => MethodName::Other(message.method_name()),
+            known => MethodName::Known(known.name()),
+        }
+    }
+
+    fn write_string(&self, out: &mut Writer<'_>) {
+        out.raw("\"");
+        self.write(out);
+        out.raw("\"");
+    }
+
+    /// Part of a string.
+    fn write(&self, out: &mut Writer<'_>) {
+        match self {
+            Self::Known(name) => out.raw(name),
+            Self::Other(name) => out.fragment(name),
+        }
     }
 }
 

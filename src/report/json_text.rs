@@ -32,14 +32,9 @@ impl Writer<'_> {
 
     /// A string out of a message; bytes that are no UTF-8 become U+FFFD.
     pub(super) fn bytes(&mut self, value: &[u8]) {
-        if !is_plain(value) {
-            return self.string(&words::text(value));
-        }
-        let text = self.text();
-        text.reserve(value.len() + 2);
-        text.push(b'"');
-        text.extend_from_slice(value);
-        text.push(b'"');
+        self.text().push(b'"');
+        self.part(value);
+        self.text().push(b'"');
     }
 
     /// What `value` displays, as a string.
@@ -90,7 +85,7 @@ impl Writer<'_> {
     /// An address: digits, dots, colons and brackets need no escape.
     pub(super) fn address(&mut self, address: &EndpointText) {
         self.text().push(b'"');
-        self.raw(address.as_str());
+        self.text().extend_from_slice(address.as_bytes());
         self.text().push(b'"');
     }
 
@@ -141,9 +136,15 @@ impl Writer<'_> {
     /// Part of a string. Characters that steer terminals or change the direction of text become `\u` escapes: the same
     /// string to every JSON reader, harmless when the document is looked at.
     pub(super) fn fragment(&mut self, value: &str) {
-        if is_plain(value.as_bytes()) {
-            return self.raw(value);
-        }
+        if is_plain(value.as_bytes()) { self.raw(value) } else { self.escaped(value) }
+    }
+
+    /// As [`Writer::fragment`], of a message; bytes that are no UTF-8 become U+FFFD.
+    pub(super) fn part(&mut self, value: &[u8]) {
+        if is_plain(value) { self.text().extend_from_slice(value) } else { self.escaped(&words::text(value)) }
+    }
+
+    fn escaped(&mut self, value: &str) {
         let mut rest = value;
         while !rest.is_empty() {
             // Plain bytes are ASCII: a character begins behind them.

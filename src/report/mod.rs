@@ -14,6 +14,7 @@ mod html;
 mod json;
 mod json_call;
 mod json_capture;
+mod json_finding;
 mod json_flow;
 mod json_layout;
 mod json_message;

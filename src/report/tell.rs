@@ -4,7 +4,7 @@ use super::style::{Paint, Style, count};
 use super::{Report, escape, time, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::{Outcome, profiles};
+use crate::call::{Outcome, Said, profiles};
 use crate::flow::{Cause, FlowMatch, Missing, Special, Verdict};
 use crate::rules::{Finding, Severity};
 use std::borrow::Cow;
@@ -64,7 +64,7 @@ pub(super) fn described(view: CallView<'_>) -> Vec<String> {
             Some(false) => Some(Cow::Borrowed("not on the route")),
             None => None,
         };
-        let facts: Vec<Cow<'_, str>> = profile.user_agent.into_iter().chain(route).collect();
+        let facts: Vec<Cow<'_, str>> = profile.user_agent.map(Said::text).into_iter().chain(route).collect();
         let told = || format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
         (!facts.is_empty()).then(told)
     });

@@ -48,7 +48,7 @@ fn told(messages: &[String]) -> Vec<Told> {
     who.map(|(who, profile)| Told {
         addresses: who.addresses.iter().map(ToString::to_string).collect(),
         role: who.role,
-        user_agent: profile.user_agent.map(Into::into),
+        user_agent: profile.user_agent.map(|said| said.text().into_owned()),
         records_route: profile.records_route,
         evidence: profile.evidence.iter().map(ToString::to_string).collect(),
     })
