@@ -21,17 +21,29 @@ macro_rules! first {
     };
 }
 
-/// The name of another field of an object that stands on one line, with what stands around it, and before it those fields
-/// whose values are known: one constant.
+/// The name of another field of an object that stands on one line, with what stands around it: one constant. `open` begins a
+/// string behind it, `close` ends one before it, and fields whose values are known may stand between.
 macro_rules! next {
-    ($writer:expr, $name:literal) => {
-        next!($writer, [] $name)
+    (@ $writer:expr, $close:literal, $open:literal, $name:literal) => {
+        next!(@ $writer, $close, $open, [] $name)
     };
-    ($writer:expr, [$($before:literal: $value:literal),*] $name:literal) => {
+    (@ $writer:expr, $close:literal, $open:literal, [$($before:literal: $value:literal),*] $name:literal) => {
         $writer.either(
-            concat!($(", \"", $before, "\": ", $value,)* ", \"", $name, "\": "),
-            concat!($(",\"", $before, "\":", $value,)* ",\"", $name, "\":"),
+            concat!($close, $(", \"", $before, "\": ", $value,)* ", \"", $name, "\": ", $open),
+            concat!($close, $(",\"", $before, "\":", $value,)* ",\"", $name, "\":", $open),
         )
+    };
+    ($writer:expr, close open $($fields:tt)+) => {
+        next!(@ $writer, "\"", "\"", $($fields)+)
+    };
+    ($writer:expr, close $($fields:tt)+) => {
+        next!(@ $writer, "\"", "", $($fields)+)
+    };
+    ($writer:expr, open $($fields:tt)+) => {
+        next!(@ $writer, "", "\"", $($fields)+)
+    };
+    ($writer:expr, $($fields:tt)+) => {
+        next!(@ $writer, "", "", $($fields)+)
     };
 }
 pub(super) use {first, next};
@@ -396,11 +408,12 @@ impl<'o> Writer<'o> {
 }
 
 fn new_line(text: &mut Vec<u8>, depth: usize) {
-    const USUAL: &[u8; 8] = b"\n       ";
-    let end = text.len() + 1 + depth;
-    // One copy of a fixed length is cheaper than one of the length that is needed.
-    text.extend_from_slice(USUAL);
-    text.resize(end, b' ');
+    if depth == OPEN_DEPTH + 1 {
+        // Messages and participants.
+        return text.extend_from_slice(b"\n    ");
+    }
+    text.push(b'\n');
+    text.resize(text.len() + depth, b' ');
 }
 
 /// Cuts a list into tasks.

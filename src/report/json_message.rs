@@ -3,7 +3,7 @@
 
 use super::json::number;
 use super::json_layout::{Writer, first, next};
-use super::words;
+use super::{time, words};
 use crate::analysis::{CallView, response_time};
 use crate::call::CallMessage;
 use crate::flow::FlowMatch;
@@ -18,14 +18,14 @@ pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: Me
     out.number(number(no));
     next!(out, "frames");
     out.row(seen.frames.as_slice(), |out, frame| out.number(*frame));
-    next!(out, "time");
-    out.time(seen.time);
-    next!(out, "from");
+    next!(out, open "time");
+    out.text().extend_from_slice(time::rfc3339(seen.time).as_bytes());
+    next!(out, close "from");
     out.who(place.from);
     next!(out, "to");
     out.who(place.to);
-    next!(out, "transport");
-    out.word(seen.connection.transport.name());
+    next!(out, open "transport");
+    out.raw(seen.connection.transport.name());
     said(&seen.message, out);
     copy_and_step(place, out);
     let step = flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten());
@@ -40,31 +40,33 @@ pub(super) fn write_message(view: CallView<'_>, flow: Option<&FlowMatch>, no: Me
     out.end(b'}');
 }
 
-/// What the message itself says.
+/// What the message itself says, behind a string that is open; leaves one open.
 fn said(message: &Message, out: &mut Writer<'_>) {
     let method = MethodName::of(message);
     if message.is_request() {
-        next!(out, ["kind": "\"request\""] "method");
-        method.write_string(out);
-        next!(out, ["status": "null", "reason": "null"] "cseq");
+        next!(out, close open ["kind": "\"request\""] "method");
+        method.write(out);
+        next!(out, close ["status": "null", "reason": "null"] "cseq");
     } else {
-        next!(out, ["kind": "\"response\""] "method");
-        method.write_string(out);
-        next!(out, "status");
+        next!(out, close open ["kind": "\"response\""] "method");
+        method.write(out);
+        next!(out, close "status");
         out.maybe(message.status(), Writer::number);
-        next!(out, "reason");
-        out.bytes(message.reason());
-        next!(out, "cseq");
+        next!(out, open "reason");
+        out.part(message.reason());
+        next!(out, close "cseq");
     }
-    out.maybe(message.cseq_number(), |out, number| {
+    if let Some(number) = message.cseq_number() {
         out.raw("\"");
         out.number(number);
         out.raw(" ");
         method.write(out);
-        out.raw("\"");
-    });
-    next!(out, "call_id");
-    out.bytes(message.call_id());
+        next!(out, close open "call_id");
+    } else {
+        out.raw("null");
+        next!(out, open "call_id");
+    }
+    out.part(message.call_id());
 }
 
 /// The name of a method, of which those that are known need no escape.
@@ -81,12 +83,6 @@ impl MethodName<'_> {
         }
     }
 
-    fn write_string(&self, out: &mut Writer<'_>) {
-        out.raw("\"");
-        self.write(out);
-        out.raw("\"");
-    }
-
     /// Part of a string.
     fn write(&self, out: &mut Writer<'_>) {
         match self {
@@ -96,12 +92,12 @@ impl MethodName<'_> {
     }
 }
 
-/// What it repeats, and the name of the field behind that.
+/// What it repeats, behind a string that is open, and the name of the field behind that.
 fn copy_and_step(place: &CallMessage, out: &mut Writer<'_>) {
     let Some(copy) = place.copy else {
-        return next!(out, ["copy": "null"] "step");
+        return next!(out, close ["copy": "null"] "step");
     };
-    next!(out, "copy");
+    next!(out, close "copy");
     out.word(match copy.kind {
         CopyKind::Retransmission => "retransmission",
         CopyKind::CapturedTwice => "captured-twice",

@@ -97,21 +97,20 @@ impl Writer<'_> {
 
     /// Milliseconds with up to three decimals.
     pub(super) fn millis(&mut self, duration: Duration) {
-        /// Numbers of so many microseconds have 15 digits, all of which a double tells.
-        const EXACT: u128 = 1_000_000_000_000_000;
-        let micros = match duration.as_micros() {
-            micros @ ..EXACT => micros as u64,
-            _ => return self.float(millis(duration)),
-        };
-        self.number(micros / 1000);
-        let digit = |unit: u64| b'0' + (micros / unit % 10) as u8;
-        let decimals = [b'.', digit(100), digit(10), digit(1)];
-        let end = match micros {
-            _ if micros.is_multiple_of(100) => 2,
-            _ if micros.is_multiple_of(10) => 3,
-            _ => 4,
-        };
-        self.text().extend_from_slice(&decimals[..end]);
+        /// Durations below that have 15 digits of microseconds, all of which a double tells.
+        const EXACT: u64 = 1_000_000_000;
+        let (seconds, micros) = (duration.as_secs(), duration.subsec_micros());
+        if seconds >= EXACT {
+            return self.float(millis(duration));
+        }
+        self.number(seconds * 1000 + u64::from(micros / 1000));
+        let digit = |unit: u32| b'0' + (micros / unit % 10) as u8;
+        let text = self.text();
+        match [b'.', digit(100), digit(10), digit(1)] {
+            [point, tenths, b'0', b'0'] => text.extend_from_slice(&[point, tenths]),
+            [point, tenths, hundredths, b'0'] => text.extend_from_slice(&[point, tenths, hundredths]),
+            decimals => text.extend_from_slice(&decimals),
+        }
     }
 
     /// A value that may be missing.
