@@ -200,12 +200,13 @@ impl<'o> Writer<'o> {
         };
         let mut tasks = Tasks { items, weight, at: 0 };
         let mut ready: Vec<io::Result<Vec<u8>>> = Vec::new();
-        // Memory of tasks that are done.
+        // As much as most tasks need, and memory of tasks that are done.
+        let memory = || Vec::with_capacity(BLOCK);
         let mut spare = Vec::new();
         loop {
             let (next, giant) = tasks.next();
             let next: Vec<_> =
-                next.into_iter().map(|(first, items)| (first, items, spare.pop().unwrap_or_default())).collect();
+                next.into_iter().map(|(first, items)| (first, items, spare.pop().unwrap_or_else(memory))).collect();
             let mut rendered = Vec::new();
             let written = rayon::in_place_scope(|scope| {
                 scope.spawn(|_| rendered = next.into_par_iter().map(render).collect());
@@ -274,16 +275,19 @@ impl<'o> Writer<'o> {
     }
 
     /// Begins an object; whether it has a field already.
+    #[inline]
     pub(super) fn begin_object(&mut self) -> bool {
         self.begin(b'{', false);
-        let kind = self.kind.take();
-        if let Some(kind) = kind {
-            self.name(true, "type");
-            self.word(kind);
-        }
-        kind.is_some()
+        self.kind.take().is_some_and(|kind| self.tell_kind(kind))
     }
 
+    fn tell_kind(&mut self, kind: &'static str) -> bool {
+        self.rare_name(true, "type");
+        self.word(kind);
+        true
+    }
+
+    #[inline]
     pub(super) fn end(&mut self, end: u8) {
         let Layout { between, open, inline } = &mut self.layout;
         match between {

@@ -69,14 +69,13 @@ impl Writer<'_> {
     }
 
     /// "p1" for the first participant.
+    #[inline]
     pub(super) fn who(&mut self, who: Idx<Participant>) {
-        const USUAL: [&[u8; 4]; 9] =
-            [b"\"p1\"", b"\"p2\"", b"\"p3\"", b"\"p4\"", b"\"p5\"", b"\"p6\"", b"\"p7\"", b"\"p8\"", b"\"p9\""];
-        match USUAL.get(who.at()) {
-            Some(name) => self.text().extend_from_slice(*name),
-            None => {
+        match who.at() {
+            at @ 0..9 => self.text().extend_from_slice(&[b'"', b'p', b'1' + at as u8, b'"']),
+            at => {
                 self.raw("\"p");
-                self.number(who.at() + 1);
+                self.number(at + 1);
                 self.raw("\"");
             }
         }
