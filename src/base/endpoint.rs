@@ -35,7 +35,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// An endpoint as the standard library writes it: "192.0.2.1:5060", "[2001:db8::1]:5060".
+/// An endpoint as the standard library writes it: `192.0.2.1:5060`, `[2001:db8::1]:5060`.
 #[derive(Clone, Copy, Debug)]
 pub struct EndpointText {
     bytes: [u8; LONGEST],

@@ -380,7 +380,7 @@ impl<'o> Writer<'o> {
         self.colon();
     }
 
-    /// Text of ours that differs between the document and lines; see [`first!`] and [`next!`].
+    /// Text of ours that differs between the document and lines; see `first!` and `next!`.
     #[expect(clippy::inline_always, reason = "both are constants")]
     #[inline(always)]
     pub(super) fn either(&mut self, document: &'static str, lines: &'static str) {
