@@ -13,7 +13,7 @@ mod packet;
 mod time;
 
 pub use anomaly::{Anomalies, Anomaly, AnomalyKind, AnomalySummary};
-pub use endpoint::{Connection, Endpoint, Transport};
+pub use endpoint::{Connection, Endpoint, EndpointText, Transport};
 pub use error::Error;
 pub use frames::Frames;
 pub use idx::Idx;

@@ -23,7 +23,7 @@ pub use identifiers::LEG_HEADERS;
 pub use legs::{Hint, Tie, Ties, tie_legs};
 pub use marks::marks;
 pub use order::Reordered;
-pub use profile::{Profile, profiles};
+pub use profile::{Clause, Piece, Profile, Said, profiles};
 pub use weave::{Places, Woven, weave};
 
 use crate::base::{Endpoint, Idx, Timestamp};

@@ -5,6 +5,7 @@ use crate::analysis::Analysis;
 use crate::flow::FlowMatch;
 use crate::rules::Finding;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::array;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -21,10 +22,9 @@ pub struct Fingerprint {
 impl fmt::Display for Fingerprint {
     /// "c08e654db1d8c7c6", the second one with "-2" behind it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.nth {
-            1 => write!(f, "{:016x}", self.hash),
-            nth => write!(f, "{:016x}-{nth}", self.hash),
-        }
+        let digits: [u8; 16] = array::from_fn(|at| b"0123456789abcdef"[(self.hash >> (60 - 4 * at) & 15) as usize]);
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())?;
+        if self.nth > 1 { write!(f, "-{}", self.nth) } else { Ok(()) }
     }
 }
 

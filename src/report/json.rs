@@ -1,25 +1,16 @@
 //! JSON and NDJSON, version 1: views of their own, so that the types within may change (docs/json.md).
 
-use super::json_call::{
-    ForwardedView, LegView, ParticipantView, RelatedView, forwarded_views, leg_views, participant_views, related_views,
-};
+use super::json_call::{self, Told};
 use super::json_capture::{CaptureView, InputView, capture_view, input_view};
-use super::json_flow::{ReferenceView, reference_view};
+use super::json_finding::write_finding;
 use super::json_layout::Writer;
-use super::json_metrics::{MetricsView, TimingsView, millis};
-use super::{Counts, Fingerprint, Format, Report, Style, time, words};
-use crate::analysis::{Analysis, CallView, Metrics, Timings, response_time};
-use crate::base::{Idx, Timestamp};
-use crate::call::Participant;
+use super::json_metrics::MetricsView;
+use super::{Counts, Format, Report, Style, time};
+use crate::analysis::{Analysis, Metrics};
+use crate::base::Timestamp;
 use crate::capture::CaptureInfo;
-use crate::flow::FlowMatch;
-use crate::rules::{Finding, MissingMessage};
-use crate::session::{CopyKind, MessageNo};
+use crate::session::MessageNo;
 use serde::ser::{Serialize, Serializer};
-use smallvec::SmallVec;
-use std::borrow::Cow;
-use std::collections::HashSet;
-use std::fmt::Display;
 use std::io::{self, Write};
 
 /// Raised only when a field changes its meaning or goes; new fields do not raise it.
@@ -62,9 +53,13 @@ impl Format for Ndjson {
         lines.items(
             &report.calls,
             |call| weight(report, *call),
-            |_, call, lines| lines.line("call", &call_view(report, report.analysis.view(*call))),
+            |_, call, lines| {
+                lines.next_kind("call");
+                tell_call(report, *call, lines)?;
+                lines.end_line()
+            },
         )?;
-        lines.items(&told(report), |_| FINDING, |_, at, lines| lines.line("finding", &finding_view(report, *at)))?;
+        lines.items(&told(report), |_| FINDING, |_, at, lines| tell_finding(report, *at, &|call| call, lines))?;
         let (counts, input) = (counts_view(report), input_view(report.analysis));
         lines.line("summary", &Summary { version: VERSION, tool: TOOL, counts, input })?;
         lines.finish()
@@ -80,10 +75,11 @@ pub fn write_call(
     findings: &[usize],
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut told = call_view(report, report.analysis.view(call));
-    (told.id, told.findings) = (number(call) + 1, findings);
-    told.related.iter_mut().for_each(|related| related.call = number(related.call - 1) + 1);
-    write_line("call", &told, out)
+    let mut lines = Writer::lines(out);
+    lines.next_kind("call");
+    json_call::write_call(report, call, Told { number: &number, findings }, &mut lines)?;
+    lines.end_line()?;
+    lines.finish()
 }
 
 /// The lines of findings, by position, as [`write_call`] numbers calls.
@@ -93,14 +89,20 @@ pub fn write_findings(
     number: impl Fn(usize) -> usize,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    if findings.is_empty() {
-        return Ok(());
-    }
-    findings.iter().try_for_each(|at| {
-        let mut told = finding_view(report, *at);
-        told.call = told.call.map(|call| number(call - 1) + 1);
-        write_line("finding", &told, out)
-    })
+    let mut lines = Writer::lines(out);
+    findings.iter().try_for_each(|at| tell_finding(report, *at, &number, &mut lines))?;
+    lines.finish()
+}
+
+fn tell_finding(
+    report: &Report<'_>,
+    at: usize,
+    number: &dyn Fn(usize) -> usize,
+    lines: &mut Writer<'_>,
+) -> io::Result<()> {
+    lines.next_kind("finding");
+    write_finding(report, at, number, lines);
+    lines.end_line()
 }
 
 /// The lines that end a watch: what was listened to, and the counts of all of it.
@@ -169,13 +171,16 @@ fn write_whole(report: &Report<'_>, mut document: Writer<'_>) -> io::Result<()> 
     document.field(false, "encapsulations", &encapsulations)?;
     document.field(false, "comments", &comments)?;
     document.field(false, "anomalies", &anomalies)?;
+    document.list("calls", &report.calls, |call| weight(report, *call), |call, part| tell_call(report, *call, part))?;
     document.list(
-        "calls",
-        &report.calls,
-        |call| weight(report, *call),
-        |call, part| part.value(&call_view(report, report.analysis.view(*call))),
+        "findings",
+        &told(report),
+        |_| FINDING,
+        |at, part| {
+            write_finding(report, *at, &|call| call, part);
+            Ok(())
+        },
     )?;
-    document.list("findings", &told(report), |_| FINDING, |at, part| part.value(&finding_view(report, *at)))?;
     document.field(false, "summary", &counts_view(report))?;
     document.end(b'}');
     document.end_line()?;
@@ -195,70 +200,9 @@ fn weight(report: &Report<'_>, call: usize) -> usize {
     report.analysis.calls[call].messages.len() + 1
 }
 
-#[derive(serde::Serialize)]
-struct CallJson<'a> {
-    id: usize,
-    kind: &'static str,
-    call_ids: Vec<Cow<'a, str>>,
-    from: Cow<'a, str>,
-    to: Cow<'a, str>,
-    start: Moment,
-    end: Moment,
-    outcome: &'static str,
-    final_status: Option<u16>,
-    timings: TimingsView,
-    participants: Vec<ParticipantView<'a>>,
-    messages: Messages<'a>,
-    reference: Option<ReferenceView<'a>>,
-    findings: &'a [usize],
-    legs: Vec<LegView<'a>>,
-    related: Vec<RelatedView>,
-    forwarded: Vec<ForwardedView>,
-}
-
-fn call_view<'a>(report: &'a Report<'a>, view: CallView<'a>) -> CallJson<'a> {
-    let call = view.call;
-    let flow = report.flow(view.number);
-    CallJson {
-        id: view.number + 1,
-        kind: call.kind.name(),
-        call_ids: call_ids(view),
-        from: words::from_uri(view),
-        to: words::to_uri(view),
-        start: Moment(call.start),
-        end: Moment(call.end),
-        outcome: call.outcome.name(),
-        final_status: call.final_status,
-        timings: TimingsView::of(Timings::of(view)),
-        participants: participant_views(view),
-        messages: Messages { view, flow },
-        reference: flow.map(reference_view),
-        findings: report.positions_of(view.number),
-        legs: leg_views(view),
-        related: related_views(view),
-        forwarded: forwarded_views(view),
-    }
-}
-
-/// Call-IDs in order of appearance.
-fn call_ids(view: CallView<'_>) -> Vec<Cow<'_, str>> {
-    let mut met = HashSet::new();
-    let mut last = None;
-    let ids = view.messages().map(|(_, seen)| seen.message.call_id());
-    // Most calls have one.
-    ids.filter(|id| last.replace(*id) != Some(*id)).filter(|id| met.insert(*id)).map(words::text).collect()
-}
-
-/// The messages of a call, made one at a time: there may be as many as in the whole capture.
-struct Messages<'a> {
-    view: CallView<'a>,
-    flow: Option<&'a FlowMatch>,
-}
-
-impl Serialize for Messages<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.view.call.numbers().map(|no| message_view(self.view, self.flow, no)))
-    }
+fn tell_call(report: &Report<'_>, call: usize, out: &mut Writer<'_>) -> io::Result<()> {
+    let findings = report.positions_of(call);
+    json_call::write_call(report, call, Told { number: &|call| call, findings }, out)
 }
 
 /// A time as [`time::rfc3339`] tells it.
@@ -270,169 +214,9 @@ impl Serialize for Moment {
     }
 }
 
-/// "p1" for the first participant.
-pub(super) struct Who(pub(super) Idx<Participant>);
-
-impl Serialize for Who {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const USUAL: [&str; 8] = ["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"];
-        match USUAL.get(self.0.at()) {
-            Some(name) => Word(name).serialize(serializer),
-            None => serializer.collect_str(&format_args!("p{}", self.0.at() + 1)),
-        }
-    }
-}
-
-/// A name of ours, which needs no escape: to serde that is a variant without fields.
-pub(super) struct Word(pub(super) &'static str);
-
-impl Serialize for Word {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_unit_variant("", 0, self.0)
-    }
-}
-
-/// What a value displays.
-pub(super) struct Told<T>(pub(super) T);
-
-impl<T: Display> Serialize for Told<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-/// Number and method of a CSeq.
-struct CSeq<'a> {
-    number: u32,
-    method: Cow<'a, str>,
-}
-
-impl Serialize for CSeq<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut text = SmallVec::<[u8; 32]>::new();
-        text.extend_from_slice(itoa::Buffer::new().format(self.number).as_bytes());
-        text.push(b' ');
-        text.extend_from_slice(self.method.as_bytes());
-        serializer.serialize_str(std::str::from_utf8(&text).unwrap_or_default())
-    }
-}
-
-#[derive(serde::Serialize)]
-struct MessageView<'a> {
-    n: usize,
-    frames: &'a [u32],
-    time: Moment,
-    from: Who,
-    to: Who,
-    transport: Word,
-    kind: Word,
-    method: Cow<'a, str>,
-    status: Option<u16>,
-    reason: Option<Cow<'a, str>>,
-    cseq: Option<CSeq<'a>>,
-    call_id: Cow<'a, str>,
-    copy: Option<Word>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    of: Option<usize>,
-    step: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    inside: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    comments: Vec<&'a str>,
-    response_time: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unseen_at: Option<&'a str>,
-}
-
-fn message_view<'a>(view: CallView<'a>, flow: Option<&'a FlowMatch>, no: MessageNo) -> MessageView<'a> {
-    let (seen, place) = (view.seen(no), view.call.message(no));
-    let message = &seen.message;
-    MessageView {
-        n: number(no),
-        frames: seen.frames.as_slice(),
-        time: Moment(seen.time),
-        from: Who(place.from),
-        to: Who(place.to),
-        transport: Word(seen.connection.transport.name()),
-        kind: Word(if message.is_request() { "request" } else { "response" }),
-        method: message.method_name(),
-        status: message.status(),
-        reason: (!message.is_request()).then(|| words::text(message.reason())),
-        cseq: message.cseq_number().map(|number| CSeq { number, method: message.method_name() }),
-        call_id: words::text(message.call_id()),
-        copy: place.copy.map(|copy| match copy.kind {
-            CopyKind::Retransmission => Word("retransmission"),
-            CopyKind::CapturedTwice => Word("captured-twice"),
-        }),
-        of: place.copy.map(|copy| number(copy.of)),
-        step: flow.and_then(|flow| flow.steps.get(no.at()).copied().flatten()),
-        inside: view.analysis.wrapping(seen),
-        comments: view.comments(no).collect(),
-        response_time: response_time(view, no).map(millis),
-        unseen_at: words::unseen_at(view, no),
-    }
-}
-
 /// Messages are numbered from 1 in reports.
 pub(super) fn number(no: MessageNo) -> usize {
     no.at() + 1
-}
-
-#[derive(serde::Serialize)]
-struct FindingView<'a> {
-    rule: &'static str,
-    name: &'static str,
-    severity: &'static str,
-    verdict: &'static str,
-    cause: Option<&'static str>,
-    call: Option<usize>,
-    call_id: Option<Cow<'a, str>>,
-    frames: &'a [u32],
-    messages: Vec<usize>,
-    missing: Option<OwedView<'a>>,
-    summary: &'a str,
-    detail: &'a str,
-    basis: &'static [&'static str],
-    fingerprint: Told<Fingerprint>,
-    known: bool,
-    ignored: Option<&'a str>,
-}
-
-/// The message that a finding misses.
-#[derive(serde::Serialize)]
-struct OwedView<'a> {
-    what: &'a str,
-    from: Who,
-    to: Who,
-    after: usize,
-}
-
-fn owed_view(missing: &MissingMessage) -> OwedView<'_> {
-    OwedView { what: &missing.what, from: Who(missing.from), to: Who(missing.to), after: number(missing.after) }
-}
-
-fn finding_view<'a>(report: &'a Report<'a>, position: usize) -> FindingView<'a> {
-    let finding: &Finding = &report.all_findings[position];
-    let view = finding.call.map(|call| report.analysis.view(call));
-    let main = finding.messages.first().copied().or(finding.missing.as_ref().map(|missing| missing.after));
-    FindingView {
-        rule: finding.rule.code,
-        name: finding.rule.name,
-        severity: finding.severity.name(),
-        verdict: finding.verdict.name(),
-        cause: finding.cause.map(crate::flow::Cause::name),
-        call: finding.call.map(|call| call + 1),
-        call_id: view.zip(main).map(|(view, no)| words::text(view.sip(no).call_id())),
-        frames: &finding.frames,
-        messages: finding.messages.iter().map(|no| number(*no)).collect(),
-        missing: finding.missing.as_ref().map(owed_view),
-        summary: &finding.summary,
-        detail: &finding.detail,
-        basis: finding.rule.basis,
-        fingerprint: Told(report.prints[position]),
-        known: report.reasons[position].is_some(),
-        ignored: finding.ignored.as_deref(),
-    }
 }
 
 #[derive(serde::Serialize)]

@@ -1,63 +1,144 @@
-//! Who takes part in a call, its legs, and what was passed on, as in the JSON report.
+//! A call as JSON: what is in all of them field by field, what is rare (legs, related calls) as views through serde.
 
-use super::json::{Told, Who, number};
-use super::words;
-use crate::analysis::CallView;
-use crate::base::{Endpoint, Idx};
-use crate::call::{Forwarded, Leg, Profile, Related, Tie, forwarded, profiles};
-use serde::ser::{Serialize, Serializer};
+use super::json::number;
+use super::json_flow::write_reference;
+use super::json_layout::{Writer, first, next};
+use super::json_message::write_message;
+use super::json_metrics::write_timings;
+use super::{Report, words};
+use crate::analysis::{CallView, Timings};
+use crate::base::{EndpointText, Idx};
+use crate::call::{Clause, Forwarded, Leg, Participant, Piece, Profile, Related, Said, Tie, forwarded, profiles};
+use smallvec::SmallVec;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::io;
 
-#[derive(serde::Serialize)]
-pub(super) struct ParticipantView<'a> {
-    id: Who,
-    label: Label<'a>,
-    addresses: Vec<Told<Endpoint>>,
-    role: &'static str,
-    user_agent: Option<String>,
-    records_route: Option<bool>,
-    evidence: Vec<String>,
+/// What depends on where a call is told.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// The number of each call, from 0.
+    pub(super) number: &'a dyn Fn(usize) -> usize,
+    /// Its findings: positions among those that are told.
+    pub(super) findings: &'a [usize],
 }
 
-pub(super) fn participant_views(view: CallView<'_>) -> Vec<ParticipantView<'_>> {
-    let profiles = profiles(view.call, &view.analysis.seen);
-    let participants = view.call.participants.iter().zip(profiles).enumerate();
-    participants
-        .map(|(at, (participant, profile))| {
-            let Profile { user_agent, records_route, evidence } = profile;
-            let named = participant.addresses.iter().find_map(|address| view.analysis.names.label(*address));
-            ParticipantView {
-                id: Who(Idx::new(at)),
-                label: Label { named, address: participant.addresses.first().copied() },
-                addresses: participant.addresses.iter().copied().map(Told).collect(),
-                role: participant.role.name(),
-                user_agent,
-                records_route,
-                evidence,
-            }
-        })
-        .collect()
-}
-
-/// The name of a participant, else its first address.
-struct Label<'a> {
-    named: Option<&'a str>,
-    address: Option<Endpoint>,
-}
-
-impl Serialize for Label<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.named, self.address) {
-            (Some(name), _) => serializer.serialize_str(name),
-            (None, Some(address)) => serializer.collect_str(&address),
-            (None, None) => serializer.serialize_str(""),
-        }
+/// One call, as an object that is open: with its kind of line, where it has one.
+pub(super) fn write_call(report: &Report<'_>, call: usize, told: Told<'_>, out: &mut Writer<'_>) -> io::Result<()> {
+    let view = report.analysis.view(call);
+    let (call, flow) = (view.call, report.flow(call));
+    let has_kind = out.begin_object();
+    out.name(!has_kind, "id");
+    out.number((told.number)(view.number) + 1);
+    out.name(false, "kind");
+    out.word(call.kind.name());
+    out.name(false, "call_ids");
+    write_call_ids(view, out);
+    let opening = words::opening(view);
+    out.name(false, "from");
+    out.bytes(opening.map_or(b"", |message| message.from_uri()));
+    out.name(false, "to");
+    out.bytes(opening.map_or(b"", |message| message.to_uri()));
+    out.name(false, "start");
+    out.time(call.start);
+    out.name(false, "end");
+    out.time(call.end);
+    out.name(false, "outcome");
+    out.word(call.outcome.name());
+    out.name(false, "final_status");
+    out.maybe(call.final_status, Writer::number);
+    out.name(false, "timings");
+    write_timings(Timings::of(view), out);
+    out.name(false, "participants");
+    write_participants(view, out)?;
+    out.name(false, "messages");
+    out.each(call.numbers(), |out, no| {
+        write_message(view, flow, no, out);
+        Ok(())
+    })?;
+    out.name(false, "reference");
+    match flow {
+        Some(flow) => write_reference(out, flow)?,
+        None => out.raw("null"),
     }
+    out.name(false, "findings");
+    out.row(told.findings, |out, at| out.number(*at));
+    out.name(false, "legs");
+    out.each(&call.legs, |out, leg| out.value(&leg_view(view, leg)))?;
+    out.name(false, "related");
+    out.each(&call.related, |out, related| out.value(&related_view(related, told.number)))?;
+    out.name(false, "forwarded");
+    out.each(&forwarded(call, |no| view.seen(no).time), |out, one| {
+        write_forwarded(out, one);
+        Ok(())
+    })?;
+    out.end(b'}');
+    Ok(())
+}
+
+/// Call-IDs in order of appearance.
+fn write_call_ids(view: CallView<'_>, out: &mut Writer<'_>) {
+    let ids = || view.messages().map(|(_, seen)| seen.message.call_id());
+    let first = ids().next();
+    // Most calls have one.
+    let mut met = HashSet::new();
+    let others = ids().filter(|id| Some(*id) != first).filter(|id| met.insert(*id));
+    out.row(first.into_iter().chain(others), Writer::bytes);
+}
+
+fn write_participants(view: CallView<'_>, out: &mut Writer<'_>) -> io::Result<()> {
+    let profiles = profiles(view.call, &view.analysis.seen);
+    let participants = view.call.participants.iter().zip(&profiles).enumerate();
+    out.each(participants, |out, (at, (participant, profile))| {
+        write_participant(view, Idx::new(at), participant, profile, out);
+        Ok(())
+    })
+}
+
+fn write_participant(
+    view: CallView<'_>,
+    who: Idx<Participant>,
+    participant: &Participant,
+    profile: &Profile<'_>,
+    out: &mut Writer<'_>,
+) {
+    let Participant { addresses, role } = participant;
+    let told: SmallVec<[EndpointText; 1]> = addresses.iter().map(|address| address.text()).collect();
+    out.begin_object();
+    first!(out, "id");
+    out.who(who);
+    next!(out, "label");
+    // Its name, else its first address.
+    match (addresses.iter().find_map(|address| view.analysis.names.label(*address)), told.first()) {
+        (Some(name), _) => out.string(name),
+        (None, Some(address)) => out.address(address),
+        (None, None) => out.string(""),
+    }
+    next!(out, "addresses");
+    out.row(&told, Writer::address);
+    next!(out, "role");
+    out.word(role.name());
+    next!(out, "user_agent");
+    out.maybe(profile.user_agent.map(Said::bytes), Writer::bytes);
+    next!(out, "records_route");
+    out.maybe(profile.records_route, Writer::bool);
+    next!(out, "evidence");
+    out.row(&profile.evidence, write_clause);
+    out.end(b'}');
+}
+
+fn write_clause(out: &mut Writer<'_>, clause: &Clause<'_>) {
+    out.raw("\"");
+    clause.tell(|piece| match piece {
+        Piece::Ours(words) => out.raw(words),
+        Piece::Theirs(words) => out.part(words),
+    });
+    out.raw("\"");
 }
 
 /// One leg of a call that has several.
 #[derive(serde::Serialize)]
-pub(super) struct LegView<'a> {
+struct LegView<'a> {
     call_id: Cow<'a, str>,
     messages: Vec<usize>,
     outcome: &'static str,
@@ -66,10 +147,6 @@ pub(super) struct LegView<'a> {
     joined_to: Option<Cow<'a, str>>,
     confidence: Option<u8>,
     evidence: Vec<String>,
-}
-
-pub(super) fn leg_views(view: CallView<'_>) -> Vec<LegView<'_>> {
-    view.call.legs.iter().map(|leg| leg_view(view, leg)).collect()
 }
 
 fn leg_view<'a>(view: CallView<'a>, leg: &Leg) -> LegView<'a> {
@@ -92,40 +169,28 @@ fn evidence(tie: &Tie) -> Vec<String> {
 
 /// Another call that may be more of the same.
 #[derive(serde::Serialize)]
-pub(super) struct RelatedView {
-    pub(super) call: usize,
+struct RelatedView {
+    call: usize,
     confidence: u8,
     rivalled: bool,
     evidence: Vec<String>,
 }
 
-pub(super) fn related_views(view: CallView<'_>) -> Vec<RelatedView> {
-    view.call.related.iter().map(related_view).collect()
-}
-
-fn related_view(related: &Related) -> RelatedView {
+fn related_view(related: &Related, number: &dyn Fn(usize) -> usize) -> RelatedView {
     let Related { call, tie, rivalled } = related;
-    RelatedView { call: call + 1, confidence: tie.confidence, rivalled: *rivalled, evidence: evidence(tie) }
+    RelatedView { call: number(*call) + 1, confidence: tie.confidence, rivalled: *rivalled, evidence: evidence(tie) }
 }
 
 /// A message on two hops.
-#[derive(serde::Serialize)]
-pub(super) struct ForwardedView {
-    by: Who,
-    received: usize,
-    sent: usize,
-    delay: f64,
-}
-
-pub(super) fn forwarded_views(view: CallView<'_>) -> Vec<ForwardedView> {
-    forwarded(view.call, |no| view.seen(no).time).iter().map(forwarded_view).collect()
-}
-
-fn forwarded_view(one: &Forwarded) -> ForwardedView {
-    ForwardedView {
-        by: Who(one.by),
-        received: number(one.received),
-        sent: number(one.sent),
-        delay: one.delay as f64 / 1e9,
-    }
+fn write_forwarded(out: &mut Writer<'_>, one: &Forwarded) {
+    out.begin_object();
+    first!(out, "by");
+    out.who(one.by);
+    next!(out, "received");
+    out.number(number(one.received));
+    next!(out, "sent");
+    out.number(number(one.sent));
+    next!(out, "delay");
+    out.float(one.delay as f64 / 1e9);
+    out.end(b'}');
 }

@@ -3,7 +3,6 @@
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Serialize;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Objects nested deeper than this stay on one line.
@@ -14,6 +13,40 @@ pub(super) const BLOCK: usize = 1 << 18;
 const TASK: usize = 512;
 /// So many tasks are in memory: those that are being written, and as many that wait for their turn.
 const TASKS: usize = 16;
+
+/// The name of the first field of an object that stands on one line, with what stands around it: one constant.
+macro_rules! first {
+    ($writer:expr, $name:literal) => {
+        $writer.either(concat!("\"", $name, "\": "), concat!("\"", $name, "\":"))
+    };
+}
+
+/// The name of another field of an object that stands on one line, with what stands around it: one constant. `open` begins a
+/// string behind it, `close` ends one before it, and fields whose values are known may stand between.
+macro_rules! next {
+    (@ $writer:expr, $close:literal, $open:literal, $name:literal) => {
+        next!(@ $writer, $close, $open, [] $name)
+    };
+    (@ $writer:expr, $close:literal, $open:literal, [$($before:literal: $value:literal),*] $name:literal) => {
+        $writer.either(
+            concat!($close, $(", \"", $before, "\": ", $value,)* ", \"", $name, "\": ", $open),
+            concat!($close, $(",\"", $before, "\":", $value,)* ",\"", $name, "\":", $open),
+        )
+    };
+    ($writer:expr, close open $($fields:tt)+) => {
+        next!(@ $writer, "\"", "\"", $($fields)+)
+    };
+    ($writer:expr, close $($fields:tt)+) => {
+        next!(@ $writer, "\"", "", $($fields)+)
+    };
+    ($writer:expr, open $($fields:tt)+) => {
+        next!(@ $writer, "", "\"", $($fields)+)
+    };
+    ($writer:expr, $($fields:tt)+) => {
+        next!(@ $writer, "", "", $($fields)+)
+    };
+}
+pub(super) use {first, next};
 
 /// JSON as it grows. What the values are is told through serde (`json_serializer.rs`).
 pub(super) struct Writer<'o> {
@@ -30,8 +63,10 @@ pub(super) struct Writer<'o> {
 struct Layout {
     /// What stands between the fields of the object that is open.
     between: Between,
-    /// The lists and objects that are open; empty in lines.
+    /// The lists and objects that are open, save those of `inline`; empty in lines.
     open: Vec<Container>,
+    /// How many lists and objects are open in the innermost that stays on its line, itself included.
+    inline: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,8 +83,6 @@ enum Between {
 #[derive(Clone, Copy, Debug)]
 struct Container {
     is_array: bool,
-    /// Everything in it stays on its line.
-    is_inline: bool,
     /// Something in it began a new line.
     is_broken: bool,
 }
@@ -60,7 +93,7 @@ impl<'o> Writer<'o> {
         Self {
             text: Vec::new(),
             kind: None,
-            layout: Layout { between: Between::Line, open: Vec::new() },
+            layout: Layout { between: Between::Line, open: Vec::new(), inline: 0 },
             out: Some(out),
         }
     }
@@ -70,7 +103,7 @@ impl<'o> Writer<'o> {
         Self {
             text: Vec::new(),
             kind: None,
-            layout: Layout { between: Between::Comma, open: Vec::new() },
+            layout: Layout { between: Between::Comma, open: Vec::new(), inline: 0 },
             out: Some(out),
         }
     }
@@ -92,9 +125,14 @@ impl<'o> Writer<'o> {
 
     /// A line: `body`, which becomes an object, with its kind before its fields.
     pub(super) fn line<T: Serialize>(&mut self, kind: &'static str, body: &T) -> io::Result<()> {
-        self.kind = Some(kind);
+        self.next_kind(kind);
         self.value(body)?;
         self.end_line()
+    }
+
+    /// What the next object says of itself before its other fields.
+    pub(super) fn next_kind(&mut self, kind: &'static str) {
+        self.kind = Some(kind);
     }
 
     /// A field of the object that is open.
@@ -124,7 +162,23 @@ impl<'o> Writer<'o> {
         })?;
         if let Some(last) = self.layout.open.last_mut() {
             // Objects in a list begin lines, also where other threads wrote them.
-            last.is_broken |= !items.is_empty() && !last.is_inline;
+            last.is_broken |= !items.is_empty();
+        }
+        self.end(b']');
+        Ok(())
+    }
+
+    /// A list whose elements are objects or lists; `write` writes each.
+    pub(super) fn each<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.begin(b'[', true);
+        for (at, item) in items.into_iter().enumerate() {
+            self.separate(at == 0);
+            write(self, item)?;
+            self.hand_on(BLOCK)?;
         }
         self.end(b']');
         Ok(())
@@ -146,12 +200,13 @@ impl<'o> Writer<'o> {
         };
         let mut tasks = Tasks { items, weight, at: 0 };
         let mut ready: Vec<io::Result<Vec<u8>>> = Vec::new();
-        // Memory of tasks that are done.
+        // As much as most tasks need, and memory of tasks that are done.
+        let memory = || Vec::with_capacity(BLOCK);
         let mut spare = Vec::new();
         loop {
             let (next, giant) = tasks.next();
             let next: Vec<_> =
-                next.into_iter().map(|(first, items)| (first, items, spare.pop().unwrap_or_default())).collect();
+                next.into_iter().map(|(first, items)| (first, items, spare.pop().unwrap_or_else(memory))).collect();
             let mut rendered = Vec::new();
             let written = rayon::in_place_scope(|scope| {
                 scope.spawn(|_| rendered = next.into_par_iter().map(render).collect());
@@ -194,42 +249,60 @@ impl<'o> Writer<'o> {
     }
 
     pub(super) fn begin(&mut self, start: u8, is_array: bool) {
-        let Layout { between, open } = &mut self.layout;
-        if *between != Between::Comma {
-            let depth = open.len();
-            let mut is_inline = *between == Between::Space;
-            if !is_inline && !is_array {
-                // An object in a list begins a line.
-                if let Some(list) = open.last_mut().filter(|parent| parent.is_array) {
-                    list.is_broken = true;
-                    new_line(&mut self.text, depth);
-                }
-                is_inline = depth >= OPEN_DEPTH || depth == 1;
-            }
-            open.push(Container { is_array, is_inline, is_broken: false });
-            *between = if is_inline { Between::Space } else { Between::Line };
+        match self.layout.between {
+            Between::Comma => {}
+            Between::Space => self.layout.inline += 1,
+            Between::Line => self.begin_among_lines(is_array),
         }
         self.text.push(start);
     }
 
-    /// Begins an object; whether it has a field already.
-    pub(super) fn begin_object(&mut self) -> bool {
-        self.begin(b'{', false);
-        let kind = self.kind.take();
-        if let Some(kind) = kind {
-            self.name(true, "type");
-            self.word(kind);
+    fn begin_among_lines(&mut self, is_array: bool) {
+        let Layout { between, open, inline } = &mut self.layout;
+        let depth = open.len();
+        if !is_array {
+            // An object in a list begins a line.
+            if let Some(list) = open.last_mut().filter(|parent| parent.is_array) {
+                list.is_broken = true;
+                new_line(&mut self.text, depth);
+            }
+            if depth >= OPEN_DEPTH || depth == 1 {
+                (*between, *inline) = (Between::Space, 1);
+                return;
+            }
         }
-        kind.is_some()
+        open.push(Container { is_array, is_broken: false });
     }
 
+    /// Begins an object; whether it has a field already.
+    #[inline]
+    pub(super) fn begin_object(&mut self) -> bool {
+        self.begin(b'{', false);
+        self.kind.take().is_some_and(|kind| self.tell_kind(kind))
+    }
+
+    fn tell_kind(&mut self, kind: &'static str) -> bool {
+        self.rare_name(true, "type");
+        self.word(kind);
+        true
+    }
+
+    #[inline]
     pub(super) fn end(&mut self, end: u8) {
-        let Layout { between, open } = &mut self.layout;
-        if *between != Between::Comma {
-            if open.pop().is_some_and(|container| container.is_broken) {
-                new_line(&mut self.text, open.len());
+        let Layout { between, open, inline } = &mut self.layout;
+        match between {
+            Between::Comma => {}
+            Between::Space => {
+                *inline -= 1;
+                if *inline == 0 {
+                    *between = Between::Line;
+                }
             }
-            *between = if open.last().is_some_and(|last| last.is_inline) { Between::Space } else { Between::Line };
+            Between::Line => {
+                if open.pop().is_some_and(|container| container.is_broken) {
+                    new_line(&mut self.text, open.len());
+                }
+            }
         }
         self.text.push(end);
     }
@@ -278,7 +351,26 @@ impl<'o> Writer<'o> {
                 self.raw(name);
                 self.raw("\":");
             }
+            Between::Line if !first => {
+                self.next_line();
+                self.raw(name);
+                self.raw("\": ");
+            }
             _ => self.rare_name(first, name),
+        }
+    }
+
+    /// What stands before the name of another field that begins a line.
+    fn next_line(&mut self) {
+        match self.layout.open.len() {
+            1 => self.raw(",\n \""),
+            2 => self.raw(",\n  \""),
+            3 => self.raw(",\n   \""),
+            depth => {
+                self.text.push(b',');
+                new_line(&mut self.text, depth);
+                self.text.push(b'"');
+            }
         }
     }
 
@@ -288,39 +380,17 @@ impl<'o> Writer<'o> {
         self.colon();
     }
 
-    /// A string of ours: nothing in it needs an escape.
-    #[inline]
-    pub(super) fn word(&mut self, word: &'static str) {
-        self.text.push(b'"');
-        self.raw(word);
-        self.text.push(b'"');
-    }
-
-    #[inline]
-    pub(super) fn raw(&mut self, text: &str) {
-        self.text.extend_from_slice(text.as_bytes());
-    }
-
-    /// A string.
-    pub(super) fn string(&mut self, value: &str) {
-        self.text.push(b'"');
-        self.fragment(value);
-        self.text.push(b'"');
-    }
-
-    /// What `value` displays, as a string.
-    pub(super) fn displayed<T: std::fmt::Display + ?Sized>(&mut self, value: &T) {
-        struct Fragments<'a, 'o>(&'a mut Writer<'o>);
-        impl std::fmt::Write for Fragments<'_, '_> {
-            fn write_str(&mut self, text: &str) -> std::fmt::Result {
-                self.0.fragment(text);
-                Ok(())
-            }
+    /// Text of ours that differs between the document and lines; see `first!` and `next!`.
+    #[expect(clippy::inline_always, reason = "both are constants")]
+    #[inline(always)]
+    pub(super) fn either(&mut self, document: &'static str, lines: &'static str) {
+        debug_assert!(self.layout.between != Between::Line, "{document} stands on one line");
+        // A copy of a constant in each arm: one of an unknown length costs three times as much.
+        if self.layout.between == Between::Comma {
+            self.raw(lines);
+        } else {
+            self.raw(document);
         }
-        self.text.push(b'"');
-        // Only a value that refuses to be displayed fails here: what it said until then stands.
-        let _ = write!(Fragments(self), "{value}");
-        self.text.push(b'"');
     }
 
     /// The name of a field, of any value: numbers get quotes.
@@ -334,84 +404,20 @@ impl<'o> Writer<'o> {
         Ok(())
     }
 
-    /// Where numbers are written to.
+    /// What was written and not handed on yet.
+    #[inline]
     pub(super) fn text(&mut self) -> &mut Vec<u8> {
         &mut self.text
-    }
-
-    /// Part of a string. Characters that steer terminals or change the direction of text become `\u` escapes: the same
-    /// string to every JSON reader, harmless when the document is looked at.
-    fn fragment(&mut self, value: &str) {
-        if is_plain(value.as_bytes()) {
-            return self.raw(value);
-        }
-        let mut rest = value;
-        while let Some(at) = rest.bytes().position(is_special) {
-            // Plain bytes are ASCII: a character begins behind them.
-            let (plain, special) = rest.split_at(at);
-            self.raw(plain);
-            let mut chars = special.chars();
-            match chars.next() {
-                Some(c) if needs_escape(c) => self.escape(c),
-                Some(c) => self.raw(c.encode_utf8(&mut [0; 4])),
-                None => {}
-            }
-            rest = chars.as_str();
-        }
-        self.raw(rest);
-    }
-
-    fn escape(&mut self, c: char) {
-        let short = match c {
-            '"' => "\\\"",
-            '\\' => "\\\\",
-            '\u{8}' => "\\b",
-            '\u{c}' => "\\f",
-            '\n' => "\\n",
-            '\r' => "\\r",
-            '\t' => "\\t",
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let digit = |shift: u16| b"0123456789abcdef"[usize::from(*unit >> shift & 15)];
-                    self.text.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
-                }
-                return;
-            }
-        };
-        self.raw(short);
     }
 }
 
 fn new_line(text: &mut Vec<u8>, depth: usize) {
-    const USUAL: &[u8] = b"\n       ";
-    let indent = USUAL.get(..=depth).unwrap_or(USUAL);
-    text.extend_from_slice(indent);
-    text.resize(text.len() + depth + 1 - indent.len(), b' ');
-}
-
-/// Whether all of it is visible ASCII that needs no escape. By blocks, the last of which overlaps the one before, and
-/// without a branch for each byte.
-fn is_plain(text: &[u8]) -> bool {
-    if let Some(last) = text.last_chunk::<16>() {
-        return text.as_chunks::<16>().0.iter().all(is_plain_block) && is_plain_block(last);
+    if depth == OPEN_DEPTH + 1 {
+        // Messages and participants.
+        return text.extend_from_slice(b"\n    ");
     }
-    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        (Some(first), Some(last)) => is_plain_block(first) && is_plain_block(last),
-        _ => !text.iter().copied().any(is_special),
-    }
-}
-
-fn is_plain_block<const N: usize>(block: &[u8; N]) -> bool {
-    !block.iter().fold(false, |any, byte| any | is_special(*byte))
-}
-
-/// Whether a byte may be (part of) something that needs an escape.
-fn is_special(byte: u8) -> bool {
-    byte.wrapping_sub(b' ') > b'~' - b' ' || byte == b'"' || byte == b'\\'
-}
-
-fn needs_escape(c: char) -> bool {
-    matches!(c, '"' | '\\') || !super::escape::is_harmless(c)
+    text.push(b'\n');
+    text.resize(text.len() + depth, b' ');
 }
 
 /// Cuts a list into tasks.

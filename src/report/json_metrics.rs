@@ -1,5 +1,6 @@
 //! How long things took, as JSON: timings of a call, metrics of a capture, in milliseconds.
 
+use super::json_layout::{Writer, first, next};
 use super::time;
 use crate::analysis::{Delays, Metrics, Ratio, Timings};
 use serde::Serialize;
@@ -10,22 +11,21 @@ pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
-#[derive(Serialize)]
-pub(super) struct TimingsView {
-    challenge: Option<f64>,
-    post_dial: Option<f64>,
-    ringing: Option<f64>,
-    set_up: Option<f64>,
-    talk: Option<f64>,
-}
-
-impl TimingsView {
-    pub(super) fn of(timings: Timings) -> Self {
-        let Timings { challenge, post_dial, ringing, set_up, talk } = timings;
-        let [challenge, post_dial, ringing, set_up, talk] =
-            [challenge, post_dial, ringing, set_up, talk].map(|duration| duration.map(millis));
-        Self { challenge, post_dial, ringing, set_up, talk }
-    }
+/// Timings of a call.
+pub(super) fn write_timings(timings: Timings, out: &mut Writer<'_>) {
+    let Timings { challenge, post_dial, ringing, set_up, talk } = timings;
+    out.begin_object();
+    first!(out, "challenge");
+    out.maybe(challenge, Writer::millis);
+    next!(out, "post_dial");
+    out.maybe(post_dial, Writer::millis);
+    next!(out, "ringing");
+    out.maybe(ringing, Writer::millis);
+    next!(out, "set_up");
+    out.maybe(set_up, Writer::millis);
+    next!(out, "talk");
+    out.maybe(talk, Writer::millis);
+    out.end(b'}');
 }
 
 #[derive(Serialize)]

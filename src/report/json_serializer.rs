@@ -1,4 +1,5 @@
-//! What serde tells of a value, written as JSON.
+//! What serde tells of a value, written as JSON: what is rare, beside the calls, messages and findings that are written field
+//! by field.
 //!
 //! Our own, and not that of serde_json: the names of fields are constants that need no escapes, strings are looked at many
 //! bytes at once, and everything goes to memory. With that of serde_json JSON costs twice as much (docs/performance.md).

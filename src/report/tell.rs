@@ -4,9 +4,10 @@ use super::style::{Paint, Style, count};
 use super::{Report, escape, time, words};
 use crate::analysis::CallView;
 use crate::base::Idx;
-use crate::call::{Outcome, profiles};
+use crate::call::{Outcome, Said, profiles};
 use crate::flow::{Cause, FlowMatch, Missing, Special, Verdict};
 use crate::rules::{Finding, Severity};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
@@ -59,11 +60,11 @@ pub(super) fn described(view: CallView<'_>) -> Vec<String> {
     let profiles = profiles(view.call, &view.analysis.seen).into_iter().enumerate().take(PARTICIPANTS);
     let told = profiles.filter_map(|(at, profile)| {
         let route = match profile.records_route {
-            Some(true) => Some("on the route".to_owned()),
-            Some(false) => Some("not on the route".to_owned()),
+            Some(true) => Some(Cow::Borrowed("on the route")),
+            Some(false) => Some(Cow::Borrowed("not on the route")),
             None => None,
         };
-        let facts: Vec<String> = profile.user_agent.into_iter().chain(route).collect();
+        let facts: Vec<Cow<'_, str>> = profile.user_agent.map(Said::text).into_iter().chain(route).collect();
         let told = || format!("{}: {}", words::party(view, Idx::new(at)), escape::text(&facts.join(", ")));
         (!facts.is_empty()).then(told)
     });

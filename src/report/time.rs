@@ -13,43 +13,70 @@ impl Stamp {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
+
+    /// The text, all of it ASCII.
+    pub fn as_bytes(&self) -> &[u8; 30] {
+        &self.0
+    }
+
+    /// The last two digits of `number`.
+    #[inline]
+    fn put(&mut self, at: usize, number: u32) {
+        self.0[at..at + 2].copy_from_slice(&PAIRS[number as usize % 100]);
+    }
 }
+
+/// "00" to "99".
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    pairs
+};
 
 /// RFC 3339 in UTC with nine digits: "2026-01-02T03:04:05.123456789Z".
 pub fn rfc3339(time: Timestamp) -> Stamp {
     thread_local! {
-        /// The last day, and its text: most messages come in one.
+        /// The last second, and its text: many messages come in one.
         static LAST: Cell<(i64, Stamp)> = const { Cell::new((0, Stamp(*b"1970-01-01T00:00:00.000000000Z"))) };
     }
     const NANOS: i64 = 1_000_000_000;
-    const DAY: i64 = 86_400;
-    let (second, nanos) = (time.as_nanos().div_euclid(NANOS), time.as_nanos().rem_euclid(NANOS));
-    let (day, second) = (second.div_euclid(DAY), second.rem_euclid(DAY) as u32);
-    let mut stamp = match LAST.get() {
-        (last, stamp) if last == day => stamp,
-        _ => {
-            let mut stamp = Stamp([b' '; 30]);
-            let midnight = jiff::Timestamp::from_second(day * DAY);
-            let text = midnight.map_or_else(|_| String::new(), |midnight| format!("{midnight:.9}"));
-            // Years that 64 bits of nanoseconds reach have four digits.
-            stamp.0.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
-            LAST.set((day, stamp));
-            stamp
-        }
-    };
-    digits(&mut stamp.0[11..13], second / 3600);
-    digits(&mut stamp.0[14..16], second / 60 % 60);
-    digits(&mut stamp.0[17..19], second % 60);
-    digits(&mut stamp.0[20..29], nanos as u32);
+    let second = time.as_nanos().div_euclid(NANOS);
+    let (last, mut stamp) = LAST.get();
+    if last != second {
+        stamp = of_second(second, last, stamp);
+        LAST.set((second, stamp));
+    }
+    let nanos = time.as_nanos().rem_euclid(NANOS) as u32;
+    for (pair, unit) in [(20, 10_000_000), (22, 100_000), (24, 1000), (26, 10)] {
+        stamp.put(pair, nanos / unit);
+    }
+    stamp.0[28] = b'0' + (nanos % 10) as u8;
     stamp
 }
 
-/// The last digits of `number`, as many as there is room for.
-fn digits(room: &mut [u8], mut number: u32) {
-    for digit in room.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
+/// The text of a second with any fraction, made of that of another one: most are of one day.
+fn of_second(second: i64, other: i64, told: Stamp) -> Stamp {
+    const DAY: i64 = 86_400;
+    let day = second.div_euclid(DAY);
+    let mut stamp = if day == other.div_euclid(DAY) { told } else { of_midnight(day * DAY) };
+    let second = second.rem_euclid(DAY) as u32;
+    stamp.put(11, second / 3600);
+    stamp.put(14, second / 60 % 60);
+    stamp.put(17, second % 60);
+    stamp
+}
+
+fn of_midnight(second: i64) -> Stamp {
+    let mut stamp = Stamp([b' '; 30]);
+    let midnight = jiff::Timestamp::from_second(second);
+    let text = midnight.map_or_else(|_| String::new(), |midnight| format!("{midnight:.9}"));
+    // Years that 64 bits of nanoseconds reach have four digits.
+    stamp.0.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+    stamp
 }
 
 /// Date and time of day in UTC with milliseconds: "2026-01-02 03:04:05.123 UTC".

@@ -66,7 +66,7 @@ pub fn to_uri(view: CallView<'_>) -> Cow<'_, str> {
 }
 
 /// The message that tells best what the call is about: its first initial request, else its first message.
-fn opening(view: CallView<'_>) -> Option<&Message> {
+pub(super) fn opening(view: CallView<'_>) -> Option<&Message> {
     let method = view.call.kind.method();
     let mut messages = view.messages().map(|(_, seen)| &seen.message);
     let fits = |message: &&Message| method.is_none_or(|method| message.cseq_method() == method);

@@ -264,6 +264,32 @@ Content-Length: 0
     told
 }
 
+/// Calls and findings are written field by field; what serde makes of the same values must be the same bytes.
+#[test]
+fn json_is_what_serde_makes_of_its_values_and_ndjson_says_the_same() {
+    let captures = support::captures().into_iter().map(|path| (support::tell_file(&path), true));
+    for (told, is_harmless) in captures.chain([(hostile(), false)]) {
+        let document = format("json", &told, "a \"capture\"");
+        let value = json(&document);
+        let mut by_serde = Vec::new();
+        report::write_document(&value, &mut by_serde).unwrap();
+        assert_eq!(document, String::from_utf8(by_serde).unwrap());
+
+        let mut lines = BTreeMap::<String, Vec<Value>>::new();
+        for line in format("ndjson", &told, "a \"capture\"").lines() {
+            let mut object = json(line);
+            // What steers a terminal is escaped by us and not by serde_json.
+            let by_serde = object.to_string();
+            assert!(!is_harmless || line == by_serde, "{line}");
+            let kind = object.as_object_mut().unwrap().shift_remove("type").unwrap();
+            lines.entry(kind.as_str().unwrap().to_owned()).or_default().push(object);
+        }
+        for (kind, list) in [("capture", "captures"), ("call", "calls"), ("finding", "findings")] {
+            assert_eq!(lines.remove(kind).unwrap_or_default(), *value[list].as_array().unwrap());
+        }
+    }
+}
+
 fn some_finding() -> Finding {
     let told = support::tell_file(&root().join(ACK_NEVER));
     Finding { messages: Vec::new(), missing: None, ..told.findings[0].clone() }

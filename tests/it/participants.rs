@@ -2,7 +2,7 @@
 
 use crate::support;
 use callflow::base::Names;
-use callflow::call::{Profile, Role, profiles};
+use callflow::call::{Role, profiles};
 use std::process::Command;
 
 const SDP: &str = "Content-Length: auto\n";
@@ -32,14 +32,27 @@ fn trace(messages: &[String]) -> String {
     lines.concat() + "@40 end\n"
 }
 
-type Told = Vec<(Vec<String>, Role, Profile)>;
+struct Told {
+    addresses: Vec<String>,
+    role: Role,
+    user_agent: Option<String>,
+    records_route: Option<bool>,
+    evidence: Vec<String>,
+}
 
-fn told(messages: &[String]) -> Told {
+fn told(messages: &[String]) -> Vec<Told> {
     let analysis = support::tell(&trace(messages)).analysis;
     assert_eq!(analysis.calls.len(), 1);
     let call = &analysis.calls[0];
     let who = call.participants.iter().zip(profiles(call, &analysis.seen));
-    who.map(|(who, profile)| (who.addresses.iter().map(ToString::to_string).collect(), who.role, profile)).collect()
+    who.map(|(who, profile)| Told {
+        addresses: who.addresses.iter().map(ToString::to_string).collect(),
+        role: who.role,
+        user_agent: profile.user_agent.map(|said| said.text().into_owned()),
+        records_route: profile.records_route,
+        evidence: profile.evidence.iter().map(ToString::to_string).collect(),
+    })
+    .collect()
 }
 
 #[test]
@@ -57,15 +70,15 @@ fn a_proxy_that_listens_on_one_port_and_sends_from_another_is_one() {
         response("180 Ringing", "192.0.2.2:5060", "192.0.2.9:5070", &[proxy, ua], &format!("{route}Server: Phone 2\n")),
         response("180 Ringing", "192.0.2.9:5060", "192.0.2.1:5060", &[ua], &format!("{route}Server: Phone 2\n")),
     ]);
-    let roles: Vec<Role> = told.iter().map(|(_, role, _)| *role).collect();
+    let roles: Vec<Role> = told.iter().map(|told| told.role).collect();
     assert_eq!(roles, [Role::Ua, Role::Proxy, Role::Ua]);
-    assert_eq!(told[1].0, ["192.0.2.9:5060", "192.0.2.9:5070"]);
-    let agents: Vec<Option<&str>> = told.iter().map(|(_, _, profile)| profile.user_agent.as_deref()).collect();
+    assert_eq!(told[1].addresses, ["192.0.2.9:5060", "192.0.2.9:5070"]);
+    let agents: Vec<Option<&str>> = told.iter().map(|told| told.user_agent.as_deref()).collect();
     // What the proxy passes on says nothing of itself.
     assert_eq!(agents, [Some("Phone 1"), None, Some("Phone 2")]);
-    assert_eq!(told[1].2.records_route, Some(true));
-    assert!(told[1].2.evidence.contains(&"passed on INVITE".to_owned()), "{:?}", told[1].2.evidence);
-    assert!(told[0].2.evidence.contains(&"Contact sip:alice@192.0.2.1".to_owned()), "{:?}", told[0].2.evidence);
+    assert_eq!(told[1].records_route, Some(true));
+    assert!(told[1].evidence.contains(&"passed on INVITE".to_owned()), "{:?}", told[1].evidence);
+    assert!(told[0].evidence.contains(&"Contact sip:alice@192.0.2.1".to_owned()), "{:?}", told[0].evidence);
 }
 
 #[test]
@@ -77,9 +90,9 @@ fn two_programs_on_one_address_are_two() {
         response("200 OK", "127.0.0.1:5062", "127.0.0.1:5060", &[proxy, ua], ""),
         response("200 OK", "127.0.0.1:5060", "127.0.0.1:5061", &[ua], ""),
     ]);
-    let who: Vec<(&str, Role)> = told.iter().map(|(addresses, role, _)| (addresses[0].as_str(), *role)).collect();
+    let who: Vec<(&str, Role)> = told.iter().map(|told| (told.addresses[0].as_str(), told.role)).collect();
     assert_eq!(who, [("127.0.0.1:5061", Role::Ua), ("127.0.0.1:5060", Role::Proxy), ("127.0.0.1:5062", Role::Ua)]);
-    assert_eq!(told[1].2.records_route, Some(false));
+    assert_eq!(told[1].records_route, Some(false));
 }
 
 #[test]
@@ -91,7 +104,7 @@ fn a_gateway_that_rewrites_addresses_is_no_proxy_and_no_user_agent() {
         response("180 Ringing", server, "198.51.100.1:5060", &["198.51.100.1;branch=z9hG4bKa"], ""),
         response("180 Ringing", server, "10.0.0.5:5060", &["10.0.0.5;branch=z9hG4bKa"], ""),
     ]);
-    let role = |address: &str| told.iter().find(|(addresses, ..)| addresses[0] == address).map(|(_, role, _)| *role);
+    let role = |address: &str| told.iter().find(|told| told.addresses[0] == address).map(|told| told.role);
     assert_eq!(role("198.51.100.1:5060"), Some(Role::Alg));
     assert_eq!(role("10.0.0.5:5060"), Some(Role::Ua));
 }
