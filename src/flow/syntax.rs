@@ -133,6 +133,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The rest of this line, up to a comment.
+    fn text_line(&mut self) -> &'a str {
+        let rest = self.blank();
+        let end = rest.bytes().position(|byte| matches!(byte, b'\n' | b'#')).unwrap_or(rest.len());
+        let (line, rest) = rest.split_at(end);
+        self.rest = rest;
+        line.trim()
+    }
+
     fn end_of_line(&mut self) -> Parsed<'a, ()> {
         let rest = self.rest.trim_start_matches([' ', '\t', '\r']);
         if rest.is_empty() || rest.starts_with(['\n', '#', '}']) {
@@ -170,8 +179,8 @@ impl<'a> Reader<'a> {
             return self.fail_among("'flow NAME: TITLE'", ["flow"]);
         }
         let name = self.run("a name such as bcp75/3.1", |i| terminated(flow_name, char(':')).parse(i))?;
-        let title = self.run("a title", text_line)?;
-        let section = if self.take("section") { self.run("where it is printed", text_line)? } else { "" };
+        let title = self.text_line();
+        let section = if self.take("section") { self.text_line() } else { "" };
         let kind = self.kind()?;
         let mut when = Vec::new();
         while self.take("when") {
@@ -385,12 +394,6 @@ fn word(input: &str) -> IResult<&str, &str> {
 
 fn flow_name(input: &str) -> IResult<&str, &str> {
     take_while1(|c: char| is_word(c) || c == '/' || c == '.').parse(input)
-}
-
-fn text_line(input: &str) -> IResult<&str, &str> {
-    let end = input.bytes().position(|byte| matches!(byte, b'\n' | b'#')).unwrap_or(input.len());
-    let (line, rest) = input.split_at(end);
-    Ok((rest, line.trim()))
 }
 
 /// A label is a letter and digits: "F4".
