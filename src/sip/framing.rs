@@ -745,6 +745,25 @@ mod tests {
         }
 
         #[test]
+        fn a_plain_line_is_no_start_line_and_no_length(
+            line in prop::sample::select(vec![
+                "INVITE sip:b@x SIP/2.0", "SIP/2.0 200 OK", "SIP/2.0 200 O", "l: 2", "Content-Length: 3", "To: <sip:x>", "",
+                "xINVITE sip:b@x SIP/2.0\x0c", "ACK sip:b@x SIP/2.0\t ", "s: 1",
+            ]),
+            end in prop::sample::select(vec!["\r\n", "\n", " \r\n", "\r\r\n", "\t\n"]),
+            noise in (any::<prop::sample::Index>(), any::<u8>(), any::<bool>()),
+        ) {
+            let mut line = [line, end].concat().into_bytes();
+            let (at, byte, noisy) = noise;
+            if noisy {
+                let at = at.index(line.len());
+                line[at] = byte;
+            }
+            let more = matches!(line.as_slice(), b"\r\n" | b"\n") || is_start_line(&line) || may_be_length(&line);
+            prop_assert!(!(is_plain(&line) && more));
+        }
+
+        #[test]
         fn any_cutting_gives_the_same_messages((pieces, sizes) in cuttings()) {
             let stream = pieces.concat();
             let messages: Vec<_> = pieces.into_iter().filter(|piece| !piece.trim().is_empty()).collect();
