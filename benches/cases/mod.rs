@@ -4,12 +4,12 @@ use super::harness::Harness;
 use super::samples;
 use bytes::Bytes;
 use callflow::analysis::{Analysis, Analyzer, Options};
-use callflow::base::{Batch, LinkType};
+use callflow::base::{Batch, LinkType, Timestamp};
 use callflow::capture::{self, More};
 use callflow::flow::{Catalog, Matcher};
 use callflow::report::{self, Report, Selection};
 use callflow::rules::{self, Knowledge};
-use callflow::sip::{HeaderName, Message, Uri, probe};
+use callflow::sip::{Framer, HeaderName, Message, Uri, probe};
 use callflow::{call, net};
 use std::hint::black_box;
 use std::path::Path;
@@ -30,6 +30,20 @@ fn messages(harness: &mut impl Harness) {
     harness.case("parse, hot path: 200 with two Vias", || Message::parse(black_box(ok.clone())));
     harness.case("parse, hot path: REGISTER", || Message::parse(black_box(register.clone())));
     harness.case("parse, full: INVITE with SDP", || full(black_box(invite.clone())));
+    let (first, rest) = (invite.slice(..200), invite.slice(200..));
+    let parts = [first, rest.slice(..250), rest.slice(250..)];
+    harness.case("framing: INVITE in one TCP segment", || framed(black_box(std::slice::from_ref(&invite))));
+    harness.case("framing: INVITE in three TCP segments", || framed(black_box(&parts)));
+}
+
+/// Messages that come out of these segments of one stream.
+fn framed(segments: &[Bytes]) -> usize {
+    let (mut framer, mut out) = (Framer::default(), Vec::new());
+    for (frame, segment) in (1..).zip(segments) {
+        framer.push(segment.clone(), frame, Timestamp::default(), &mut out);
+    }
+    assert_eq!(out.len(), 1);
+    out.len()
 }
 
 /// Reads whatever the message says, each header as its type.

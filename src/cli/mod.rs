@@ -86,23 +86,21 @@ impl From<io::Error> for Stop {
 /// Runs the command that `args` (with the program's name first) ask for.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let mut line = Cli::command();
-    if shell::asks_for_version(args.iter().map(OsString::as_os_str)) {
-        line = line.long_version(shell::version());
-    }
-    let status = match parse(&line, &args) {
-        Ok(cli) if reads_config(&cli.command) => match with_config(&cli, line, &args) {
-            Ok((cli, config, line)) => command(&cli, &config, line, &args),
+    let long = shell::asks_for_version(args.iter().map(OsString::as_os_str));
+    let line = || if long { Cli::command().long_version(shell::version()) } else { Cli::command() };
+    let status = match parse(line(), &args) {
+        Ok(cli) if reads_config(&cli.command) => match with_config(cli, &line, &args) {
+            Ok((cli, config)) => command(&cli, &config, &line, &args),
             Err(refusal) => refusal.tell(),
         },
-        Ok(cli) => command(&cli, &Config::default(), line, &args),
+        Ok(cli) => command(&cli, &Config::default(), &line, &args),
         Err(error) => Refusal::Line(error).tell(),
     };
     ExitCode::from(status as u8)
 }
 
-fn parse(line: &clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
-    let matches = line.clone().try_get_matches_from(args)?;
+fn parse(line: clap::Command, args: &[OsString]) -> Result<Cli, clap::Error> {
+    let matches = line.try_get_matches_from(args)?;
     Cli::from_arg_matches(&matches)
 }
 
@@ -117,35 +115,35 @@ fn reads_config(command: &Command) -> bool {
 
 /// What callflow.toml says becomes the defaults of the options, and the command line is read once more.
 fn with_config(
-    cli: &Cli,
-    line: clap::Command,
+    mut cli: Cli,
+    line: &dyn Fn() -> clap::Command,
     args: &[OsString],
-) -> Result<(Cli, Arc<Config>, clap::Command), Refusal> {
-    let config = Config::load(cli.project.config.as_deref(), cli.project.no_config, &line);
+) -> Result<(Cli, Arc<Config>), Refusal> {
+    let config = Config::load(cli.project.config.as_deref(), cli.project.no_config, line);
     let config = Arc::new(config.map_err(Refusal::Config)?);
-    let line = config.as_defaults(line);
-    let mut cli = parse(&line, args).map_err(Refusal::Line)?;
+    if config.has_defaults() {
+        cli = parse(config.as_defaults(line()), args).map_err(Refusal::Line)?;
+    }
     let voice = cli.screen.voice();
     if let Some(known) = cli.command.known_mut() {
         (known.project, known.voice) = (Arc::clone(&config), voice);
     } else if let Command::Explain(args) = &mut cli.command {
         (args.project, args.voice) = (Arc::clone(&config), voice);
     }
-    Ok((cli, config, line))
+    Ok((cli, config))
 }
 
 /// What `live` was given, with what callflow.toml says by now; in words why that cannot be.
 fn live_again(args: &[OsString]) -> Result<LiveArgs, String> {
-    let line = Cli::command();
-    let cli = parse(&line, args).map_err(Refusal::Line);
-    match cli.and_then(|cli| with_config(&cli, line, args)) {
+    let cli = parse(Cli::command(), args).map_err(Refusal::Line);
+    match cli.and_then(|cli| with_config(cli, &Cli::command, args)) {
         Ok((Cli { command: Command::Live(args), .. }, ..)) => Ok(args),
         Ok(_) => Err("this is not live".to_owned()),
         Err(refusal) => Err(refusal.to_string()),
     }
 }
 
-fn command(cli: &Cli, config: &Config, line: clap::Command, args: &[OsString]) -> Status {
+fn command(cli: &Cli, config: &Config, line: &dyn Fn() -> clap::Command, args: &[OsString]) -> Status {
     let result = match &cli.command {
         Command::Check(args) => check::check(args, cli.screen),
         Command::Live(given) => live::live(given, cli.screen, &|| live_again(args)),
@@ -159,9 +157,9 @@ fn command(cli: &Cli, config: &Config, line: clap::Command, args: &[OsString]) -
         Command::Export(args) => export::export(args),
         Command::Rules(args) => catalog::rules(args, cli.screen),
         Command::Flows(args) => catalog::flows(args, cli.screen),
-        Command::Config(args) => config::show(args, config, &line, cli.screen),
-        Command::Completions(args) => shell::completions(args, line),
-        Command::Man(args) => shell::man(args, line),
+        Command::Config(args) => config::show(args, config, &config.as_defaults(line()), cli.screen),
+        Command::Completions(args) => shell::completions(args, line()),
+        Command::Man(args) => shell::man(args, line()),
     };
     match result {
         Ok(status) => status,

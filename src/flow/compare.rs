@@ -139,10 +139,10 @@ impl<'a> Matcher<'a> {
         }
         let catalog = self.catalog;
         let fits = |numbers: Range<usize>| -> Vec<usize> {
-            numbers.filter(|at| catalog.entries[*at].conditions.hold(kind, facts)).collect()
+            numbers.filter(|at| catalog.conditions(*at).hold(kind, facts)).collect()
         };
         let (nearest, mut special) = (fits(catalog.nearest()), fits(catalog.special()));
-        special.sort_by_key(|at| Reverse(catalog.entries[*at].says));
+        special.sort_by_key(|at| Reverse(catalog.entry(*at).map(|entry| entry.says)));
         let fitting = Arc::new(Fitting { nearest, special });
         if self.fitting.len() < SHAPES {
             self.fitting.insert((kind, facts), Arc::clone(&fitting));
@@ -163,7 +163,7 @@ impl<'a> Matcher<'a> {
         let (mut near, mut cheapest): (Option<Read<'a>>, Option<Read<'a>>) = (None, None);
         for at in numbers.iter().copied() {
             // Whoever says less comes too late.
-            if near.as_ref().is_some_and(|near| near.entry.says > self.catalog.entries[at].says) {
+            if near.as_ref().map(|near| near.entry.says) > self.catalog.entry(at).map(|entry| entry.says) {
                 break;
             }
             let Some(read) = self.read_all(at, view, strands) else {
@@ -179,7 +179,7 @@ impl<'a> Matcher<'a> {
 
     /// The call as the flow number `at`; `None` when that flow sees nothing of it.
     fn read_all(&mut self, at: usize, view: CallView<'_>, strands: &mut Strands<'_>) -> Option<Read<'a>> {
-        let entry = &self.catalog.entries[at];
+        let entry = self.catalog.entry(at)?;
         let strands = strands.of(entry.alphabet);
         let readings: Vec<_> = strands.iter().map(|strand| self.read(at, entry, view, strand)).collect();
         (!readings.is_empty()).then_some(Read { entry, strands, readings })

@@ -316,7 +316,8 @@ fn a_misspelt_word_is_pointed_at_with_what_may_be_meant() {
 
 #[test]
 fn every_built_in_flow_has_a_hop() {
-    for entry in &Catalog::built_in().entries {
+    for at in 0..Catalog::built_in().special().end {
+        let entry = Catalog::built_in().entry(at).unwrap();
         assert!(!entry.hops.is_empty(), "{}", entry.name);
     }
 }

@@ -6,7 +6,7 @@ use super::token::{Contact, Verb};
 use super::words::nearest;
 use crate::base::Error;
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take_while, take_while1};
+use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::{char, digit1, space0, space1};
 use nom::combinator::{map, opt, recognize, verify};
 use nom::multi::separated_list1;
@@ -27,6 +27,23 @@ const RUN_STEPS: usize = 12;
 pub fn parse(name: &str, text: &str) -> Result<ReferenceFlow, Error> {
     let mut reader = Reader::new(text);
     reader.flow().map_err(|problem| problem.into_error(name, text))
+}
+
+/// What a .flow file says before its roles.
+pub(super) struct Heading<'a> {
+    name: &'a str,
+    title: &'a str,
+    section: &'a str,
+    pub(super) kind: FlowKind,
+    pub(super) when: Vec<(Fact, bool)>,
+}
+
+/// Parses the text of a .flow file up to its roles.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn heading<'a>(name: &str, text: &'a str) -> Result<Heading<'a>, Error> {
+    Reader::new(text).heading().map_err(|problem| problem.into_error(name, text))
 }
 
 /// Where the text is wrong, as a rest of it.
@@ -116,6 +133,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The rest of this line, up to a comment.
+    fn text_line(&mut self) -> &'a str {
+        let rest = self.blank();
+        let end = rest.bytes().position(|byte| matches!(byte, b'\n' | b'#')).unwrap_or(rest.len());
+        let (line, rest) = rest.split_at(end);
+        self.rest = rest;
+        line.trim()
+    }
+
     fn end_of_line(&mut self) -> Parsed<'a, ()> {
         let rest = self.rest.trim_start_matches([' ', '\t', '\r']);
         if rest.is_empty() || rest.starts_with(['\n', '#', '}']) {
@@ -127,18 +153,7 @@ impl<'a> Reader<'a> {
     }
 
     fn flow(&mut self) -> Parsed<'a, ReferenceFlow> {
-        if !self.take("flow") {
-            return self.fail_among("'flow NAME: TITLE'", ["flow"]);
-        }
-        let name = self.run("a name such as bcp75/3.1", |i| terminated(flow_name, char(':')).parse(i))?;
-        let title = self.run("a title", text_line)?;
-        let section = if self.take("section") { self.run("where it is printed", text_line)? } else { "" };
-        let kind = self.kind()?;
-        let mut when = Vec::new();
-        while self.take("when") {
-            self.facts(&mut when)?;
-            self.end_of_line()?;
-        }
+        let Heading { name, title, section, kind, when } = self.heading()?;
         self.roles()?;
         if !self.take("ladder") {
             return self.fail_among("'ladder {'", ["ladder"]);
@@ -157,6 +172,22 @@ impl<'a> Reader<'a> {
             roles: self.roles.iter().map(|role| (*role).to_owned()).collect(),
             ladder,
         })
+    }
+
+    fn heading(&mut self) -> Parsed<'a, Heading<'a>> {
+        if !self.take("flow") {
+            return self.fail_among("'flow NAME: TITLE'", ["flow"]);
+        }
+        let name = self.run("a name such as bcp75/3.1", |i| terminated(flow_name, char(':')).parse(i))?;
+        let title = self.text_line();
+        let section = if self.take("section") { self.text_line() } else { "" };
+        let kind = self.kind()?;
+        let mut when = Vec::new();
+        while self.take("when") {
+            self.facts(&mut when)?;
+            self.end_of_line()?;
+        }
+        Ok(Heading { name, title, section, kind, when })
     }
 
     fn kind(&mut self) -> Parsed<'a, FlowKind> {
@@ -363,11 +394,6 @@ fn word(input: &str) -> IResult<&str, &str> {
 
 fn flow_name(input: &str) -> IResult<&str, &str> {
     take_while1(|c: char| is_word(c) || c == '/' || c == '.').parse(input)
-}
-
-fn text_line(input: &str) -> IResult<&str, &str> {
-    let (rest, line) = take_while(|c| c != '\n' && c != '#').parse(input)?;
-    Ok((rest, line.trim()))
 }
 
 /// A label is a letter and digits: "F4".

@@ -246,6 +246,15 @@ impl Stream {
         self.close(now, sink);
     }
 
+    /// Whether there is a hole, so that [`Stream::wait`] has something to do.
+    pub(super) fn waits(&mut self) -> bool {
+        let waits = self.hole_end().is_some();
+        if !waits {
+            self.hole = None;
+        }
+        waits
+    }
+
     /// Gives up the holes that have waited long enough at `now`, and says when the next one will
     /// have. `packet`: called for a packet of this connection, not for the mere passing of time.
     pub(super) fn wait(&mut self, packet: bool, now: Now, sink: &mut Sink<'_>) -> Option<Timestamp> {

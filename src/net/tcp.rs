@@ -262,6 +262,9 @@ impl Streams {
         let tcp = &mut self.connections[slot as usize];
         let mut deadline = None;
         for side in 0..2 {
+            if !tcp.streams[side].waits() {
+                continue;
+            }
             let next = tcp.with(side, &mut self.common, output, |stream, sink| stream.wait(packet, now, sink));
             deadline = deadline.into_iter().chain(next).min();
         }

@@ -3,7 +3,7 @@
 use super::HeaderName;
 use super::grammar::{decimal, is_token};
 use super::header::Fields;
-use super::hot;
+use super::hot::{self, Hot};
 use super::start::StartLine;
 use crate::base::{Frames, Timestamp, limits};
 use bytes::{Buf, Bytes, BytesMut};
@@ -274,6 +274,8 @@ struct Scan {
     searched: usize,
     /// Where the header section begins; known once a start line was read.
     head: Option<usize>,
+    /// Where the first of its lines begins that may be Content-Length.
+    length: Option<usize>,
     /// Where the message ends, known behind its header section.
     end: Option<usize>,
     /// The front lies within a line whose begin was given up.
@@ -290,12 +292,13 @@ impl Scan {
         if let Some(end) = self.end {
             return if end <= data.len() { Step::Message { len: end, cut: false } } else { Step::More };
         }
-        while let Some(feed) = data.get(self.searched..).and_then(|rest| memchr(b'\n', rest)) {
+        while let Some(feed) = data.get(self.searched..).and_then(|rest| hot::near(b'\n', rest)) {
             let begin = self.line;
             let next = self.searched + feed + 1;
             (self.line, self.searched) = (next, next);
             let line = &data[begin..next];
             let step = match self.head {
+                Some(head) if begin > head && next <= limits::HEADER_BYTES && is_plain(line) => continue,
                 Some(head) => self.header_line(data, head, begin),
                 None => self.first_line(line),
             };
@@ -313,7 +316,8 @@ impl Scan {
         }
         let within = std::mem::take(&mut self.within);
         let text = line.trim_ascii_end();
-        if !within && line.len() <= START_LINE_BYTES && could_start(text) && StartLine::parse(text).is_some() {
+        let starts = || hot::start_line(line).is_some() || (could_start(text) && StartLine::parse(text).is_some());
+        if !within && line.len() <= START_LINE_BYTES && starts() {
             self.head = Some(line.len());
             return Step::More;
         }
@@ -327,6 +331,9 @@ impl Scan {
     /// The line that begins at `begin` and has just ended, of a header section that begins at `head`.
     fn header_line(&mut self, data: &[u8], head: usize, begin: usize) -> Step {
         let line = &data[begin..self.line];
+        if self.length.is_none() && may_be_length(line) {
+            self.length = Some(begin);
+        }
         if matches!(line, b"\r\n" | b"\n") {
             self.header_end(data)
         } else if begin == head && !is_header(line) {
@@ -344,7 +351,8 @@ impl Scan {
     /// The empty line was read: how long is the body?
     fn header_end(&mut self, data: &[u8]) -> Step {
         let body = self.line;
-        let end = match content_length(&data[..body]) {
+        let length = self.length.map_or(Length::Missing, |line| content_length(&data[..body], line));
+        let end = match length {
             Length::Missing => body,
             Length::Bytes(length) => usize::try_from(length).unwrap_or(usize::MAX).saturating_add(body),
             Length::Unusable => usize::MAX,
@@ -399,15 +407,38 @@ fn next_start(data: &[u8]) -> Option<usize> {
 }
 
 /// What a header section says of the length of its body.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Length {
     Missing,
     Bytes(u64),
     Unusable,
 }
 
-fn content_length(head: &[u8]) -> Length {
-    let start = memchr(b'\n', head).map_or(head.len(), |end| end + 1);
-    let field = Fields::new(head, start).find(|field| HeaderName::from_bytes(field.name) == HeaderName::ContentLength);
+/// Whether a line of a header section is nothing but a header other than Content-Length; most are told by their first
+/// letter and the last one before the line end, and the others are looked at in full.
+#[inline]
+fn is_plain(line: &[u8]) -> bool {
+    let [first, .., last, b'\r', b'\n'] = line else { return false };
+    // No start line begins otherwise than with an S, or ends otherwise than with a 0 or white space behind it.
+    first.is_ascii_alphabetic() && *first != b'S' && *last > b'0' && !may_be_length(line)
+}
+
+/// Whether a line may begin the field Content-Length, judged by its first letters alone.
+#[inline]
+fn may_be_length(line: &[u8]) -> bool {
+    match line {
+        [b'C' | b'c', rest @ ..] => rest.get(..13).is_some_and(|rest| rest.eq_ignore_ascii_case(b"ontent-Length")),
+        [b'L' | b'l', after, ..] => !is_token(*after),
+        _ => false,
+    }
+}
+
+/// What the header section `head` says, from its line at `line` on.
+fn content_length(head: &[u8], line: usize) -> Length {
+    if let Some((Hot::ContentLength(length), _)) = head.get(line..).and_then(hot::field) {
+        return Length::Bytes(length.into());
+    }
+    let field = Fields::new(head, line).find(|field| HeaderName::from_bytes(field.name) == HeaderName::ContentLength);
     match field.map(|field| decimal(field.value)) {
         None => Length::Missing,
         Some(None) => Length::Unusable,
@@ -643,7 +674,95 @@ mod tests {
         chunks
     }
 
+    /// Header sections: usual lines, and what is like Content-Length or nearly so, in any order.
+    fn heads() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop::sample::select(vec![
+            "Via: SIP/2.0/TCP x",
+            "Content-Length: 3",
+            "content-LENGTH \t: 7",
+            "Content-Length\r\n : 5",
+            "Content-Length",
+            "Content-Lengths: 9",
+            "Content-Length-X: 9",
+            "Content-Length=4: 9",
+            "l: 2",
+            "L\t: 1",
+            "l",
+            "l x: 4",
+            "lx: 4",
+            "Subject: a\r\n Content-Length: 8",
+            "Subject: a\n\tl: 8",
+            "Contact: <sip:x>",
+            " l: 6",
+            "Content-Length: x",
+            "l:",
+            ": 1",
+            "INVITE sip:b@x SIP/2.0",
+        ]);
+        let lines = prop::collection::vec((line, prop::sample::select(vec!["\r\n", "\n", " \r\n"])), 0..8);
+        let noise = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3);
+        (lines, noise).prop_map(|(lines, noise)| {
+            let mut head: Vec<u8> =
+                lines.iter().flat_map(|(line, end)| [line.as_bytes(), end.as_bytes()].concat()).collect();
+            for (at, byte) in noise.into_iter().filter(|_| !lines.is_empty()) {
+                let at = at.index(head.len());
+                head[at] = byte;
+            }
+            head
+        })
+    }
+
     proptest! {
+        #[test]
+        fn the_length_is_that_of_a_walk_over_all_fields(head in heads(), sizes in prop::collection::vec(1usize..60, 1..20)) {
+            let message = [b"BYE sip:x SIP/2.0\r\n".as_slice(), &head, b"\r\n"].concat();
+            let (mut scan, mut upto) = (Scan::default(), 0);
+            let step = sizes.iter().cycle().find_map(|size| {
+                upto = (upto + size).min(message.len());
+                let step = scan.step(&message[..upto]);
+                (step != Step::More || upto == message.len()).then_some(step)
+            });
+            // Where the walk that names every field ends, unless a start line or something else ended it before.
+            let body = scan.line;
+            let head = &message[..body];
+            let field = Fields::new(head, 19).find(|field| HeaderName::from_bytes(field.name) == HeaderName::ContentLength);
+            let walked = match field.map(|field| decimal(field.value)) {
+                None => Length::Missing,
+                Some(None) => Length::Unusable,
+                Some(Some(length)) => Length::Bytes(length),
+            };
+            let expected = match walked {
+                Length::Missing => Step::Message { len: body, cut: false },
+                Length::Bytes(length) if length as usize + body <= message.len() => {
+                    Step::Message { len: body + length as usize, cut: false }
+                }
+                Length::Bytes(_) => Step::More,
+                Length::Unusable => Step::Message { len: body, cut: true },
+            };
+            if message[..body].ends_with(b"\n\n") || message[..body].ends_with(b"\n\r\n") {
+                prop_assert_eq!(step, Some(expected));
+            }
+        }
+
+        #[test]
+        fn a_plain_line_is_no_start_line_and_no_length(
+            line in prop::sample::select(vec![
+                "INVITE sip:b@x SIP/2.0", "SIP/2.0 200 OK", "SIP/2.0 200 O", "l: 2", "Content-Length: 3", "To: <sip:x>", "",
+                "xINVITE sip:b@x SIP/2.0\x0c", "ACK sip:b@x SIP/2.0\t ", "s: 1",
+            ]),
+            end in prop::sample::select(vec!["\r\n", "\n", " \r\n", "\r\r\n", "\t\n"]),
+            noise in (any::<prop::sample::Index>(), any::<u8>(), any::<bool>()),
+        ) {
+            let mut line = [line, end].concat().into_bytes();
+            let (at, byte, noisy) = noise;
+            if noisy {
+                let at = at.index(line.len());
+                line[at] = byte;
+            }
+            let more = matches!(line.as_slice(), b"\r\n" | b"\n") || is_start_line(&line) || may_be_length(&line);
+            prop_assert!(!(is_plain(&line) && more));
+        }
+
         #[test]
         fn any_cutting_gives_the_same_messages((pieces, sizes) in cuttings()) {
             let stream = pieces.concat();

@@ -45,11 +45,11 @@ struct Told {
 
 impl Config {
     /// Reads the file that holds: the one given, or the one that is found from the current folder upward. `command`
-    /// is the command line, whose options may be set.
+    /// gives the command line, whose options may be set.
     ///
     /// # Errors
     /// A file that cannot be read, or says what cannot be meant.
-    pub(super) fn load(given: Option<&Path>, none: bool, command: &Command) -> Result<Self, Error> {
+    pub(super) fn load(given: Option<&Path>, none: bool, command: &dyn Fn() -> Command) -> Result<Self, Error> {
         let found = match given {
             _ if none => None,
             Some(path) => Some(path.to_path_buf()),
@@ -59,7 +59,7 @@ impl Config {
             return Ok(Self::default());
         };
         let text = find::read(&file)?;
-        let mut config = Self::parse(&text, &file, command)?;
+        let mut config = Self::parse(&text, &file, &command())?;
         config.file = Some(file);
         Ok(config)
     }
@@ -124,6 +124,11 @@ impl Config {
     /// The command line on which the options of this file are the defaults.
     pub(super) fn as_defaults(&self, command: Command) -> Command {
         options::as_defaults(&self.options, command)
+    }
+
+    /// Whether it sets any option.
+    pub(super) fn has_defaults(&self) -> bool {
+        !self.options.is_empty()
     }
 
     /// Adds the names of `[names]` to those that are known.
