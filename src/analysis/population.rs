@@ -9,6 +9,7 @@ use crate::session::{MessageNo, Seen, Transaction, timer};
 use crate::sip::{Facts, Message, Method};
 use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -30,10 +31,25 @@ pub enum Duty {
 
 /// From one address to another. Ports only tell hosts apart that share an address: a client has a new one for
 /// each connection.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Way {
     from: (IpAddr, u16),
     to: (IpAddr, u16),
+}
+
+/// A few words instead of each part by itself: several ways are looked up for each transaction.
+impl Hash for Way {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (ip, port) in [self.from, self.to] {
+            match ip {
+                IpAddr::V4(ip) => state.write_u64(u64::from(ip.to_bits()) << 16 | u64::from(port)),
+                IpAddr::V6(ip) => {
+                    state.write_u128(ip.to_bits());
+                    state.write_u16(port);
+                }
+            }
+        }
+    }
 }
 
 impl Way {

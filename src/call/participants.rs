@@ -2,10 +2,9 @@
 
 use super::{Call, Hop, Participant, Role};
 use crate::base::{Connection, Endpoint, Idx};
-use crate::session::{MessageNo, Seen, Transaction, Transactions};
+use crate::session::{FewMap, MessageNo, Seen, Transaction, Transactions};
 use crate::sip::{Facts, Message, Method};
 use foldhash::fast::RandomState;
-use petgraph::graphmap::DiGraphMap;
 use petgraph::unionfind::UnionFind;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -34,12 +33,12 @@ pub(super) fn cast(messages: &[&Seen], found: &Transactions) -> Cast {
         order.iter().map(|node| Participant { addresses: std::mem::take(&mut addresses[*node]), role: Role::Unknown });
     let mut cast =
         Cast { participants: participants.collect(), hops: Vec::new(), of_message: Vec::with_capacity(messages.len()) };
-    let mut hop_of: HashMap<(Idx<Participant>, Idx<Participant>), Idx<Hop>, RandomState> = HashMap::default();
+    let mut hop_of: FewMap<(Idx<Participant>, Idx<Participant>), Idx<Hop>> = FewMap::default();
     for (seen, (src, dst)) in messages.iter().zip(&directory.of_message) {
         let from = number[directory.node_of[*src]];
         let to = number[directory.node_of[*dst]];
         let key = (from.min(to), from.max(to));
-        let hop = *hop_of.entry(key).or_insert_with(|| {
+        let hop = *hop_of.get_or_insert_with(key, || {
             cast.hops.push(new_hop(seen, from, to));
             Idx::new(cast.hops.len() - 1)
         });
@@ -241,20 +240,44 @@ fn via_port(seen: &Seen) -> Option<u16> {
     seen.message.vias().next().and_then(|via| via.port)
 }
 
-/// Participants, by their numbers in [`Directory::nodes`].
-type Graph = DiGraphMap<usize, (), RandomState>;
+/// Who sends requests to whom, by the numbers of participants in [`Directory::nodes`].
+struct Graph {
+    /// To whom each sends, in order.
+    targets: Vec<SmallVec<[usize; 2]>>,
+    /// Who sends to each.
+    sources: Vec<SmallVec<[usize; 2]>>,
+}
+
+impl Graph {
+    fn new(nodes: usize) -> Self {
+        Self { targets: vec![SmallVec::new(); nodes], sources: vec![SmallVec::new(); nodes] }
+    }
+
+    /// Looks through the shorter list: of all edges, at most the root of twice their number.
+    fn contains(&self, from: usize, to: usize) -> bool {
+        let (targets, sources) = (&self.targets[from], &self.sources[to]);
+        if targets.len() <= sources.len() { targets.contains(&to) } else { sources.contains(&from) }
+    }
+
+    fn add(&mut self, from: usize, to: usize) {
+        if !self.contains(from, to) {
+            self.targets[from].push(to);
+            self.sources[to].push(from);
+        }
+    }
+}
 
 /// Edges from client to server of every request, initial requests first, in order of the path.
 fn path_graph(messages: &[&Seen], found: &Transactions, directory: &Directory) -> Graph {
-    let mut graph = Graph::default();
+    let mut graph = Graph::new(directory.nodes.len());
     for transaction in &found.all {
         let Some(no) = transaction.messages.first() else {
             continue;
         };
         let (client, server) = directory.client_server(messages, *no);
         let initial = transaction.request.is_none_or(|no| messages[no.at()].message.to_tag().is_empty());
-        if initial && !graph.contains_edge(server, client) {
-            graph.add_edge(client, server, ());
+        if initial && !graph.contains(server, client) {
+            graph.add(client, server);
         }
     }
     graph
@@ -270,21 +293,16 @@ fn path_order(graph: &Graph, messages: &[&Seen], directory: &Directory) -> Vec<u
         while let Some(node) = stack.pop() {
             if !std::mem::replace(&mut known[node], true) {
                 order.push(node);
-                let next = stack.len();
-                stack.extend(graph.neighbors(node));
-                stack[next..].reverse();
+                stack.extend(graph.targets[node].iter().rev());
             }
         }
     };
     // A node that nobody sends initial requests to comes before the others.
-    let is_target: Vec<bool> = (0..directory.nodes.len())
-        .map(|node| graph.neighbors_directed(node, petgraph::Incoming).next().is_some())
-        .collect();
     for others in [false, true] {
         for no in 0..messages.len() {
             let (client, server) = directory.client_server(messages, MessageNo::new(no));
             for start in [client, server] {
-                if others || !is_target[start] {
+                if others || graph.sources[start].is_empty() {
                     visit(start);
                 }
             }
@@ -363,8 +381,8 @@ fn settle_roles(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
 /// A message that goes on from another address with the same branch and no Via of whoever sends it on was not
 /// passed on by a proxy (RFC 3261 16.6 item 8), but rewritten on its way: by an application level gateway.
 fn settle_gateways(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
-    type Key<'a> = (&'a [u8], u32, Method, Idx<Participant>);
-    let mut senders: HashMap<Key<'_>, (Idx<Participant>, &Message), RandomState> = HashMap::default();
+    type Key<'a> = (u32, Method, Idx<Participant>, &'a [u8]);
+    let mut senders: FewMap<Key<'_>, (Idx<Participant>, &Message)> = FewMap::default();
     for transaction in &found.all {
         let Some(no) = transaction.request else {
             continue;
@@ -374,8 +392,8 @@ fn settle_gateways(messages: &[&Seen], found: &Transactions, cast: &mut Cast) {
         if !message.branch().starts_with(b"z9hG4bK") {
             continue;
         }
-        let key = (message.branch(), transaction.cseq, transaction.method, server);
-        let (inside, before) = *senders.entry(key).or_insert((client, message));
+        let key = (transaction.cseq, transaction.method, server, message.branch());
+        let (inside, before) = *senders.get_or_insert_with(key, || (client, message));
         if inside != client && before.via_count() == message.via_count() && before.raw() != message.raw() {
             raise(&mut cast.participants[client.at()], Role::Alg);
         }

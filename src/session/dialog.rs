@@ -1,14 +1,13 @@
 //! Dialogs by RFC 3261 12: Call-ID and both tags; forks apart.
 
+use super::few::FewMap;
 use super::seen::{MessageNo, Seen};
 use super::transaction::{Transaction, Transactions};
 use super::usage::Usages;
 use crate::base::Idx;
 use crate::sip::{HeaderName, Message, Method, SubscriptionState};
 use bytes::Bytes;
-use foldhash::fast::RandomState;
 use smallvec::SmallVec;
-use std::collections::HashMap;
 
 /// Where a dialog stands at the end of the capture.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -132,6 +131,7 @@ impl Dialog {
 /// Hops of one path that are kept as creators of a dialog; Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
 const HOPS: usize = 70;
 
+/// Both tags, and the Call-ID, which all messages of a call share.
 type Key<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 
 /// Finds the dialogs of one call. The tags are compared as an unordered pair: requests of the callee
@@ -139,7 +139,7 @@ type Key<'a> = (&'a [u8], &'a [u8], &'a [u8]);
 pub fn find_dialogs(messages: &[&Seen], found: &Transactions) -> Vec<Dialog> {
     // Nearly all calls have one.
     let dialogs = Vec::with_capacity(1);
-    let mut finder = Finder { messages, found, by_key: HashMap::default(), by_creator: HashMap::default(), dialogs };
+    let mut finder = Finder { messages, found, by_key: FewMap::default(), by_creator: FewMap::default(), dialogs };
     for no in 0..messages.len() {
         if found.copies[no].is_none() {
             finder.place(MessageNo::new(no));
@@ -151,9 +151,9 @@ pub fn find_dialogs(messages: &[&Seen], found: &Transactions) -> Vec<Dialog> {
 struct Finder<'a> {
     messages: &'a [&'a Seen],
     found: &'a Transactions,
-    by_key: HashMap<Key<'a>, usize, RandomState>,
+    by_key: FewMap<Key<'a>, usize>,
     /// Dialogs that responses of a transaction set up.
-    by_creator: HashMap<Idx<Transaction>, Vec<usize>, RandomState>,
+    by_creator: FewMap<Idx<Transaction>, SmallVec<[usize; 2]>>,
     dialogs: Vec<Dialog>,
 }
 
@@ -251,8 +251,7 @@ impl Finder<'_> {
         let messages = self.messages;
         let message = &messages[no.at()].message;
         let creates = matches!(transaction.method, Method::Invite | Method::Subscribe);
-        let known = self.by_key.contains_key(&key(message));
-        if !creates && !known {
+        if !creates && self.by_key.get(&key(message)).is_none() {
             return;
         }
         let request = transaction.request.map(|no| &messages[no.at()].message);
@@ -293,10 +292,10 @@ impl Finder<'_> {
             dialog.settle();
         }
         if transaction.method == Method::Invite && !accepted {
-            let dialog = self.by_key[&key(message)];
-            let created = self.by_creator.entry(at).or_default();
-            if created.last() != Some(&dialog) {
-                created.push(dialog);
+            let dialog = self.by_key.get(&key(message)).copied();
+            let created = self.by_creator.get_or_insert_with(at, SmallVec::new);
+            if created.last().copied() != dialog {
+                created.extend(dialog);
             }
         }
     }
@@ -307,7 +306,7 @@ impl Finder<'_> {
         let messages = self.messages;
         let message = &messages[no.at()].message;
         if transaction.method == Method::Invite {
-            for dialog in self.by_creator.remove(&at).unwrap_or_default() {
+            for dialog in self.by_creator.get_mut(&at).map(std::mem::take).unwrap_or_default() {
                 let dialog = &mut self.dialogs[dialog];
                 if dialog.state == DialogState::Early {
                     dialog.refused = Some(no);
@@ -331,7 +330,7 @@ impl Finder<'_> {
 
     fn entry(&mut self, no: MessageNo, from_callee: bool) -> &mut Dialog {
         let message = &self.messages[no.at()].message;
-        let at = *self.by_key.entry(key(message)).or_insert(self.dialogs.len());
+        let at = *self.by_key.get_or_insert_with(key(message), || self.dialogs.len());
         if at == self.dialogs.len() {
             let share = |part: &[u8]| message.raw().slice_ref(part);
             let (caller, callee) = if from_callee {
@@ -366,7 +365,7 @@ impl Finder<'_> {
 
 fn key(message: &Message) -> Key<'_> {
     let (from, to) = (message.from_tag(), message.to_tag());
-    (message.call_id(), from.min(to), from.max(to))
+    (from.min(to), from.max(to), message.call_id())
 }
 
 /// A NOTIFY belongs to a subscription, and may end it (RFC 6665 4.1.3).

@@ -5,6 +5,7 @@
 
 mod copies;
 mod dialog;
+mod few;
 mod seen;
 pub mod timer;
 mod transaction;
@@ -12,6 +13,7 @@ mod usage;
 
 pub use copies::{Copy, CopyKind, SAME_INSTANT};
 pub use dialog::{Dialog, DialogState, Numbers, Side, Target, find_dialogs};
+pub(crate) use few::FewMap;
 pub use seen::{MessageNo, Seen, Sending};
 pub use transaction::{State, Transaction, Transactions, find_transactions};
 pub use usage::{Usage, UsageKind, Usages};

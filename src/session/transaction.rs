@@ -1,6 +1,7 @@
 //! Transactions by RFC 3261 17.1.3 and 17.2.3, per hop, with the four state machines seen from outside.
 
 use super::copies::{Copy, CopyKind, captured_twice, catches_up, repeats};
+use super::few::FewMap;
 use super::seen::{MessageNo, Seen};
 use crate::base::{Connection, Endpoint, Idx};
 use crate::sip::{Facts, HeaderName, Message, Method, Via};
@@ -75,7 +76,7 @@ pub struct Transactions {
 }
 
 /// What RFC 3261 17.1.3 and 17.2.3 compare. Sent-by and Call-ID hardly ever tell more than the branch
-/// does: they are compared, not hashed.
+/// does: they are no part of [`Told`].
 #[derive(Clone, Copy)]
 struct Key<'a> {
     branch: &'a [u8],
@@ -104,7 +105,7 @@ impl OldKey<'_> {
 /// RFC 3261 8.1.1.7: a branch that begins so is unique.
 const COOKIE: &[u8] = b"z9hG4bK";
 
-type Hashed<'a> = (&'a [u8], u32, Method);
+type Told<'a> = (u32, Method, &'a [u8]);
 
 /// Transactions of one branch, CSeq number and method that are looked at, the newest ones; real ones
 /// are as many as there are hops, and Max-Forwards starts at 70 (RFC 3261 8.1.1.6).
@@ -135,34 +136,34 @@ pub fn find_transactions(messages: &[&Seen]) -> Transactions {
 
 struct Finder<'a> {
     messages: &'a [&'a Seen],
-    by_key: HashMap<Hashed<'a>, SmallVec<[Idx<Transaction>; 2]>, RandomState>,
+    by_key: FewMap<Told<'a>, SmallVec<[Idx<Transaction>; 2]>>,
     /// First sendings of each transaction, as far as they differ; the first [`FEW`] of them.
     distinct: Vec<SmallVec<[MessageNo; 6]>>,
     /// The others, by what they say: one INVITE may be forked to hundreds of phones.
     more: HashMap<Said<'a>, SmallVec<[MessageNo; 1]>, RandomState>,
     /// INVITEs by what the ACK to their 2xx has in common with them, in order.
-    invites: HashMap<DialogStart<'a>, SmallVec<[Idx<Transaction>; 2]>, RandomState>,
+    invites: FewMap<DialogStart<'a>, SmallVec<[Idx<Transaction>; 2]>>,
     found: Transactions,
 }
 
 /// Transaction, method, status (0 for a request), To tag, and RSeq of a reliable 1xx (RFC 3262 3).
 type Said<'a> = (Idx<Transaction>, Method, u16, &'a [u8], &'a [u8]);
 
-/// Call-ID, From tag and CSeq number.
-type DialogStart<'a> = (&'a [u8], &'a [u8], u32);
+/// CSeq number, From tag and Call-ID.
+type DialogStart<'a> = (u32, &'a [u8], &'a [u8]);
 
 fn dialog_start(message: &Message) -> DialogStart<'_> {
-    (message.call_id(), message.from_tag(), message.cseq_number().unwrap_or(0))
+    (message.cseq_number().unwrap_or(0), message.from_tag(), message.call_id())
 }
 
 impl<'a> Finder<'a> {
     fn new(messages: &'a [&'a Seen]) -> Self {
         Self {
             messages,
-            by_key: HashMap::with_capacity_and_hasher(messages.len() / 2, RandomState::default()),
+            by_key: FewMap::default(),
             distinct: Vec::new(),
             more: HashMap::default(),
-            invites: HashMap::default(),
+            invites: FewMap::default(),
             found: Transactions {
                 all: Vec::new(),
                 of_message: vec![None; messages.len()],
@@ -236,7 +237,7 @@ impl<'a> Finder<'a> {
 
     /// The transactions that a message with this key opened, in order.
     fn candidates(&self, key: Key<'a>) -> impl DoubleEndedIterator<Item = Idx<Transaction>> {
-        let known = self.by_key.get(&(key.branch, key.cseq, key.method));
+        let known = self.by_key.get(&(key.cseq, key.method, key.branch));
         let recent = known.map_or(&[][..], |known| &known[known.len().saturating_sub(CANDIDATES)..]);
         recent.iter().copied().filter(move |at| {
             self.found.all[at.at()].messages.first().is_some_and(|first| {
@@ -306,9 +307,9 @@ impl<'a> Finder<'a> {
         });
         self.distinct.push(SmallVec::new());
         let Key { branch, cseq, .. } = self.key(no, method);
-        self.by_key.entry((branch, cseq, method)).or_default().push(at);
+        self.by_key.get_or_insert_with((cseq, method, branch), SmallVec::new).push(at);
         if method == Method::Invite {
-            self.invites.entry(dialog_start(&seen.message)).or_default().push(at);
+            self.invites.get_or_insert_with(dialog_start(&seen.message), SmallVec::new).push(at);
         }
         at
     }

@@ -3,6 +3,7 @@
 use super::body::sdp_part;
 use super::grammar::Commas;
 use super::header::{Fields, Headers, Values};
+use super::hot::until;
 use super::kept::{Kept, Place};
 use super::reading::Parts;
 use super::{Address, Challenge, Credentials, Facts, Fault, HeaderName, Method, Sdp, Via, fault};
@@ -203,7 +204,24 @@ impl Message {
             return self.vias().nth(1);
         }
         // The top one was readable when the message was read.
-        self.values(HeaderName::Via).flat_map(Commas::new).skip(1).find_map(Via::parse)
+        self.usual_second_via()
+            .or_else(|| self.values(HeaderName::Via).flat_map(Commas::new).skip(1).find_map(Via::parse))
+    }
+
+    /// As [`Message::second_via`], where the Vias stand as [`Message::lower_vias`] says and that one came over UDP, TCP
+    /// or TLS.
+    fn usual_second_via(&self) -> Option<Via<'_>> {
+        let lower = via_line(&self.raw, self.parts.headers())?;
+        let is_via = self.raw.get(lower..)?.starts_with(VIA);
+        Via::in_line(&self.raw, lower + VIA.len() + b"UDP ".len()).filter(|_| is_via)
+    }
+
+    /// The lines of the Vias below the top one, where the Vias stand as usual: before all other headers, each in a
+    /// line of its own, without folds.
+    pub(crate) fn lower_vias(&self) -> Option<&[u8]> {
+        let lower = via_line(&self.raw, self.parts.headers())?;
+        let end = (1..self.parts.via_count).try_fold(lower, |at, _| via_line(&self.raw, at))?;
+        self.raw.get(lower..end)
     }
 
     /// The readable addresses of that header, comma lists split.
@@ -280,6 +298,18 @@ impl Message {
     pub fn faults(&self) -> Vec<Fault> {
         fault::find(self)
     }
+}
+
+/// How the line of a Via begins as nearly every sender writes it.
+const VIA: &[u8] = b"Via: SIP/2.0/";
+
+/// Where the line with one Via value that begins at `at` ends, if it is written as usual.
+fn via_line(raw: &[u8], at: usize) -> Option<usize> {
+    if !raw.get(at..)?.starts_with(VIA) {
+        return None;
+    }
+    let end = until::<b' ', _>(raw, at + VIA.len(), [b',']);
+    matches!(raw.get(end..)?, [b'\r', b'\n', next, ..] if !matches!(next, b' ' | b'\t')).then_some(end + 2)
 }
 
 #[cfg(test)]
