@@ -338,6 +338,36 @@ mod tests {
         Content-Length: 40\r\n\r\n\
         v=0\r\nm=audio 49172 RTP/AVP 0\r\na=inactive";
 
+    const LINES: [&str; 11] = [
+        "Via: SIP/2.0/UDP a.example:5060;branch=z1",
+        "Via: SIP/2.0/TLS b.example;branch=z2",
+        "Via: SIP/2.0/UDP c;branch=z3, SIP/2.0/TCP d;branch=z4",
+        "v: SIP/2.0/TCP e;branch=z5",
+        "Via: SIP/2.0/WS f.invalid;branch=z6",
+        "Via: SIP/2.0/UDP g;\r\n branch=z7",
+        "Via:SIP/2.0/UDP [2001:db8::1]:5060;branch=z8",
+        "Via: SIP/2.0/UDP ;branch=z9",
+        "Via: SIP / 2.0 / UDP h",
+        "Max-Forwards: 70",
+        "Subject: Via: SIP/2.0/UDP i",
+    ];
+
+    proptest! {
+        #[test]
+        fn vias_that_stand_as_usual_are_what_the_grammar_reads(
+            lines in proptest::collection::vec(proptest::sample::select(&LINES[..]), 0..6),
+        ) {
+            let message = parse(format!("OPTIONS sip:a SIP/2.0\r\n{}\r\nCSeq: 1 OPTIONS\r\n\r\n", lines.join("\r\n")));
+            let sent_by = |via: Via<'_>| (text(via.sent_by), text(via.transport));
+            prop_assert_eq!(message.second_via().map(sent_by), message.vias().nth(1).map(sent_by));
+            if let Some(lower) = message.lower_vias() {
+                let values = text(lower).lines().map(|line| line.trim_start_matches("Via: ").to_owned()).collect::<Vec<_>>();
+                let all = message.values(HeaderName::Via).skip(1).map(text).collect::<Vec<_>>();
+                prop_assert_eq!(values, all);
+            }
+        }
+    }
+
     #[test]
     fn an_ordinary_request_is_read() {
         let message = parse(INVITE);
